@@ -1,0 +1,112 @@
+/**
+ * layout: every number that the data plane (AssemblyScript) and the control plane (TypeScript) share.
+ *
+ * Compiled by asc and by tsc, so it imports nothing, and every constant is below 2^31 (a larger literal would be an
+ * i64 here and a plain number there).
+ *
+ *   arena   0 ─ RUN block ─ arena header ─ static data ─ slot TLBs ─ frame table ─ decode chunks ─ frame pool
+ */
+
+// ---- frames and guest pages ----
+export const FRAME_SHIFT = 12;
+export const FRAME_BYTES = 4096;
+/** Leaf of the stage-2 table: 512 entries of 8 bytes, one frame. */
+export const LEAF_ENTRIES = 512;
+/** Root of the stage-2 table: 1024 slots of 4 bytes, one frame; so RAM is at most 2 GiB. */
+export const ROOT_SLOTS = 1024;
+export const RAM_PAGES_MAX = 524288;
+/** Stage-2 entry = kind in bits 0-3, frame number in bits 32-63. */
+export const KIND_ZERO = 0;
+export const KIND_FRAME = 1;
+export const KIND_SWAP_MEM = 2;
+export const KIND_SWAP_FILE = 3;
+export const KIND_REMOTE = 4;
+export const KIND_BASE = 5;
+
+// ---- RUN block: the running hart's state, at a fixed address; hart blocks have the same shape ----
+export const RUN = 4096;
+export const HART_BYTES = 1280;
+export const HARTS_MAX = 8;
+/** x0 ... x31, u64 each. x0 stays 0. */
+export const HART_X = 0;
+/** f0 ... f31, u64 each, NaN-boxed. */
+export const HART_F = 256;
+export const HART_PC = 512;
+/** 0 U, 1 S, 3 M. */
+export const HART_PRIV = 520;
+/** Accrued exceptions: NX 1, UF 2, OF 4, DZ 8, NV 16. */
+export const HART_FFLAGS = 524;
+/** Dynamic rounding mode 0-7 as written (5-7 reserved). */
+export const HART_FRM = 528;
+/** Derived: 1 when FS is Dirty, frm is RNE and NX is already set, so that plain host arithmetic is exact enough. */
+export const HART_FP_FAST = 532;
+export const HART_RETIRED = 536;
+export const HART_QUANTUM_POSITION = 544;
+/** 1 while the hart waits in WFI. */
+export const HART_WAITING = 548;
+/** Physical address of the LR reservation (8-byte granule), or -1. */
+export const HART_RESERVATION = 552;
+export const HART_MSTATUS = 560;
+export const HART_MEDELEG = 568;
+export const HART_MIDELEG = 576;
+export const HART_MIE = 584;
+/** Bits of mip that software or the SBI sets (SSIP, STIP, SEIP). */
+export const HART_MIP_SOFT = 592;
+export const HART_MTVEC = 600;
+export const HART_MCOUNTEREN = 608;
+export const HART_MCOUNTINHIBIT = 616;
+export const HART_MSCRATCH = 624;
+export const HART_MEPC = 632;
+export const HART_MCAUSE = 640;
+export const HART_MTVAL = 648;
+export const HART_MENVCFG = 656;
+export const HART_STVEC = 664;
+export const HART_SCOUNTEREN = 672;
+export const HART_SENVCFG = 680;
+export const HART_SSCRATCH = 688;
+export const HART_SEPC = 696;
+export const HART_SCAUSE = 704;
+export const HART_STVAL = 712;
+export const HART_SATP = 720;
+export const HART_STIMECMP = 728;
+/** CLINT: compare register and software interrupt bit. */
+export const HART_MTIMECMP = 736;
+export const HART_MSIP = 744;
+/** PLIC lines: bit 11 MEIP, bit 9 SEIP. */
+export const HART_EXTERNAL = 748;
+/** mcycle = slots used by the hart + this; minstret = retired + this. */
+export const HART_CYCLE_OFFSET = 752;
+export const HART_INSTRET_OFFSET = 760;
+export const HART_ID = 768;
+/** HSM: 0 started, 1 stopped, 2 start pending, 3 suspended. */
+export const HART_HSM = 772;
+/** Slots used in a row without anything retired (trap loops end the machine). */
+export const HART_BARREN = 776;
+export const HART_SLOTS = 784;
+/** 16 configuration bytes, then 16 addresses. */
+export const HART_PMPCFG = 792;
+export const HART_PMPADDR = 808;
+/** Derived: 1 when any PMP entry can restrict something. */
+export const HART_PMP_ACTIVE = 936;
+/** Everything from here on is derived or transient and outside the digest. */
+export const HART_DIGEST_BYTES = 944;
+export const HART_DERIVED = 944;
+
+// ---- exits ----
+/** The budget of slots is used up. */
+export const EXIT_BUDGET = 0;
+/** Every hart waits; the control plane decides between a time jump and waiting. */
+export const EXIT_IDLE = 1;
+/** A device register: see EXIT_* fields of the machine block; answer with machineMmioDone. */
+export const EXIT_MMIO = 2;
+/** An ECALL from S-mode for the built-in SBI; arguments in a0-a7 of the exiting hart. */
+export const EXIT_SBI = 3;
+/** The frame pool is empty: the same instruction is executed again on the next run. */
+export const EXIT_MEMORY = 4;
+/** A hart did nothing but trap for BARREN_MAX slots. */
+export const EXIT_TRAP_LOOP = 5;
+/** A store hit the HTIF tohost doubleword. */
+export const EXIT_HTIF = 6;
+/** EBREAK or a breakpoint for the debugger. */
+export const EXIT_BREAK = 7;
+export const BARREN_MAX = 1000000;
