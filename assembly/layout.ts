@@ -110,3 +110,69 @@ export const EXIT_HTIF = 6;
 /** EBREAK or a breakpoint for the debugger. */
 export const EXIT_BREAK = 7;
 export const BARREN_MAX = 1000000;
+
+// ---- derived and transient part of the RUN block ----
+/** Address of the machine block that the running hart belongs to. */
+export const HART_MACHINE = 944;
+export const HART_TRAP_CAUSE = 952;
+export const HART_TRAP_VALUE = 960;
+/** Set by CSR and system code for the run loop: CHANGED_* bits. */
+export const HART_CHANGED = 968;
+/** Result of csrRead. */
+export const HART_CSR_VALUE = 976;
+/** Flags raised by the soft-float routines before they are accrued. */
+export const HART_SOFT_FLAGS = 984;
+/** Privilege, SUM, MXR, MPRV or satp changed: choose the TLB again. */
+export const CHANGED_CONTEXT = 1;
+/** satp or PMP written: drop every translation of this hart. */
+export const CHANGED_FLUSH = 2;
+
+// ---- machine block ----
+export const MACHINE_BYTES = 512;
+export const MACHINE_HARTS = 0;
+export const MACHINE_RAM_PAGES = 4;
+/** Frame number of the stage-2 root. */
+export const MACHINE_ROOT = 8;
+export const MACHINE_QUANTUM = 12;
+/** Index of the hart whose turn it is. */
+export const MACHINE_TURN = 16;
+/** 1: ECALL from S-mode leaves with EXIT_SBI. */
+export const MACHINE_SBI = 20;
+/** u64: slots used by all harts; machine time derives from it. */
+export const MACHINE_SLOTS = 24;
+/** u64: instructions retired over all harts. */
+export const MACHINE_RETIRED = 32;
+/** u64 ticks: sum of the idle jumps. */
+export const MACHINE_IDLE_TICKS = 40;
+/** u32: 0 virtual, 1 host. */
+export const MACHINE_CLOCK = 48;
+/** Host clock: ticks at the start of the slice (u64), slots then (u64), ticks per slot in 1/65536 (u32), ticks at most (u32). */
+export const MACHINE_HOST_TICKS = 56;
+export const MACHINE_HOST_SLOTS = 64;
+export const MACHINE_HOST_RATE = 72;
+export const MACHINE_HOST_SPAN = 76;
+/** u64 physical address of HTIF tohost, 0 for none. */
+export const MACHINE_TOHOST = 80;
+/** Details of the last exit. */
+export const MACHINE_EXIT_HART = 88;
+export const MACHINE_EXIT_SIZE = 92;
+export const MACHINE_EXIT_ADDRESS = 96;
+export const MACHINE_EXIT_VALUE = 104;
+/** 0 load, 1 store. */
+export const MACHINE_EXIT_WRITE = 112;
+/** u64 ticks of the earliest armed timer when every hart waits, or -1. */
+export const MACHINE_IDLE_UNTIL = 120;
+/** Frames held, with leaves and root. */
+export const MACHINE_FRAMES = 128;
+/** Bumped whenever every translation of the machine is dropped. */
+export const MACHINE_FLUSHES = 132;
+/** Addresses (u32) of up to 8 hart blocks. */
+export const MACHINE_HART_BLOCKS = 136;
+/** Counters for --stats and benches, u64 each: slow-path exits, TLB fills, TLB flushes, pages decoded, traps. */
+export const MACHINE_COUNT_SLOW = 176;
+export const MACHINE_COUNT_FILLS = 184;
+export const MACHINE_COUNT_FLUSHES = 192;
+export const MACHINE_COUNT_DECODES = 200;
+export const MACHINE_COUNT_TRAPS = 208;
+/** Result of machineDigestPages: 32 bytes. */
+export const MACHINE_DIGEST = 216;
