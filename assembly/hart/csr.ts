@@ -1,15 +1,17 @@
 /**
- * CSR: reads and writes of the control and status registers, with their privilege rules and legal values.
+ * CSR: reads and writes of the control and status registers, with their privilege rules and legal
+ * values.
  *
  * Owns    every CSR field of the RUN block that software can write (PMP through mmu/pmp).
  * Used by isa/system; HART_CHANGED tells the run loop what a write means for translation.
- * Holds   a stored value is always legal (WARL is applied on the way in), so a read needs no masking except for
- *         the views sstatus, sie, sip and the composed mip; a refused access has changed nothing.
+ * Holds   a stored value is always legal (WARL is applied on the way in), so a read needs no
+ *         masking except for the views sstatus, sie, sip and the composed mip; a refused access has
+ *         changed nothing.
  *
  *   number   11-10 = 3: read-only | 9-8: lowest privilege that may access | 7-0 register
  */
 
-import { fpFastUpdate } from "./../isa/fp";
+import { fpFastUpdate } from "../isa/fp";
 import {
   CHANGED_CONTEXT,
   HART_CSR_VALUE,
@@ -43,8 +45,8 @@ import {
   HART_STVAL,
   HART_STVEC,
   RUN,
-} from "./../layout";
-import { pmpAddressRead, pmpAddressWrite, pmpConfigRead, pmpConfigWrite } from "./../mmu/pmp";
+} from "../layout";
+import { pmpAddressRead, pmpAddressWrite, pmpConfigRead, pmpConfigWrite } from "../mmu/pmp";
 import { mipNow, stimecmpEnabled } from "./interrupt";
 import {
   changedMark,
@@ -185,7 +187,10 @@ function isFloatOff(): bool {
   return (load<u64>(RUN, HART_MSTATUS) & MSTATUS_FS) == 0;
 }
 
-/** Privileged 3.1.11 and 4.1.5: each privilege below M needs the counter's bit from every privilege above it. */
+/**
+ * Privileged 3.1.11 and 4.1.5: each privilege below M needs the counter's bit from every privilege
+ * above it.
+ */
 function isCounterEnabled(bit: u32): bool {
   const priv = privGet();
   if (priv < PRIV_M && (load<u32>(RUN, HART_MCOUNTEREN) & bit) == 0) return false;
@@ -204,8 +209,8 @@ function isStimecmpAllowed(): bool {
 }
 
 /**
- * Where a CSR lives that is read as stored, from any mode its number admits; 0 for all others. What is legal to store
- * is `csrWrite`'s concern.
+ * Where a CSR lives that is read as stored, from any mode its number admits; 0 for all others. What
+ * is legal to store is `csrWrite`'s concern.
  */
 function csrField(csr: u32): usize {
   switch (csr) {
@@ -303,8 +308,8 @@ function readMachine(csr: u32): bool {
 }
 
 /**
- * mcycle and minstret are a running count plus an offset; while inhibited, the offset alone is the frozen value.
- * Zicsr: a read sees the value before the reading instruction retires.
+ * mcycle and minstret are a running count plus an offset; while inhibited, the offset alone is the
+ * frozen value. Zicsr: a read sees the value before the reading instruction retires.
  */
 function cycleRead(): u64 {
   const offset = load<u64>(RUN, HART_CYCLE_OFFSET);
@@ -342,7 +347,9 @@ function readIdentity(csr: u32): bool {
 
 // ---- writing ----
 
-/** Writes a CSR of the running hart, keeping what is not legal out; false means illegal instruction. */
+/**
+ * Writes a CSR of the running hart, keeping what is not legal out; false means illegal instruction.
+ */
 export function csrWrite(csr: u32, value: u64): bool {
   if (csr >> 10 == 3 || !isPrivileged(csr)) return false;
   switch (csr >> 8) {
@@ -440,7 +447,8 @@ function writeMachine(csr: u32, value: u64): bool {
     case CSR_MCAUSE: return put(HART_MCAUSE, value);
     case CSR_MTVAL: return put(HART_MTVAL, value);
     case CSR_MIP:
-      // Privileged 3.1.9: M-mode sets the supervisor's bits; Sstc: not STIP while the comparator drives it.
+      // Privileged 3.1.9: M-mode sets the supervisor's bits; Sstc: not STIP while the comparator
+      // drives it.
       return merge(
         HART_MIP_SOFT,
         value,
@@ -465,14 +473,15 @@ function writeMachine(csr: u32, value: u64): bool {
 function menvcfgWrite(next: u64): bool {
   const changed = load<u64>(RUN, HART_MENVCFG) ^ next;
   store<u64>(RUN, next, HART_MENVCFG);
-  // ADUE decides whether a clear A or D bit faults, so no translation made under the other rule may stay.
+  // ADUE decides whether a clear A or D bit faults, so no translation made under the other rule may
+  // stay.
   if ((changed & MENVCFG_ADUE) != 0) changedMarkFlush();
   return true;
 }
 
 /**
- * Freezes or releases the two counters. The write takes effect before its own instruction counts, so freezing
- * excludes that instruction and releasing includes it.
+ * Freezes or releases the two counters. The write takes effect before its own instruction counts,
+ * so freezing excludes that instruction and releasing includes it.
  */
 function inhibitWrite(next: u64): bool {
   const cycle = cycleRead();
@@ -486,8 +495,9 @@ function inhibitWrite(next: u64): bool {
 }
 
 /**
- * Zicsr: the value written to a counter replaces the increment of the writing instruction, so it is what the
- * next instruction reads. That instruction finds the running count one higher, hence the 1.
+ * Zicsr: the value written to a counter replaces the increment of the writing instruction, so it is
+ * what the next instruction reads. That instruction finds the running count one higher, hence the
+ * 1.
  */
 function writeCounter(csr: u32, value: u64): bool {
   const inhibit = load<u64>(RUN, HART_MCOUNTINHIBIT);

@@ -5,7 +5,8 @@
  * Used by hart/run at the two kinds of sampling point, hart/csr (reads of mip and sip).
  * Holds   machine time is divided out of the slots only when an enabled timer could matter.
  *
- *   mip = MIP_SOFT (SSIP STIP SEIP) | MSIP (CLINT) | MTIP (time >= mtimecmp) | MEIP, SEIP (PLIC lines)
+ *   mip = MIP_SOFT (SSIP STIP SEIP) | MSIP (CLINT) | MTIP (time >= mtimecmp) | MEIP, SEIP (PLIC
+ *   lines)
  *         and with menvcfg.STCE, STIP is (time >= stimecmp) instead of the software bit
  */
 import {
@@ -20,7 +21,7 @@ import {
   HART_MTIMECMP,
   HART_STIMECMP,
   RUN,
-} from "./../layout";
+} from "../layout";
 import {
   MENVCFG_STCE,
   MIP_MEIP,
@@ -44,7 +45,9 @@ export function stimecmpEnabled(hart: usize): bool {
   return (load<u64>(hart, HART_MENVCFG) & MENVCFG_STCE) != 0;
 }
 
-/** The bits of a hart's mip that are set and in `mask`; sources outside the mask are not looked at. */
+/**
+ * The bits of a hart's mip that are set and in `mask`; sources outside the mask are not looked at.
+ */
 function mipOf(hart: usize, mask: u64): u64 {
   let mip = load<u64>(hart, HART_MIP_SOFT) | <u64>load<u32>(hart, HART_EXTERNAL);
   if ((load<u32>(hart, HART_MSIP) & 1) != 0) mip |= MIP_MSIP;
@@ -95,8 +98,9 @@ export function interruptPending(): i32 {
 }
 
 /**
- * True when a hart (RUN, or the block of one that is not running) must not wait in WFI: something is pending that mie
- * enables. Privileged 3.3.3: neither the global enables nor delegation have a say.
+ * True when a hart (RUN, or the block of one that is not running) must not wait in WFI: something
+ * is pending that mie enables. Privileged 3.3.3: neither the global enables nor delegation have a
+ * say.
  */
 export function interruptWakesOf(hart: usize): bool {
   const mie = load<u64>(hart, HART_MIE);
@@ -108,7 +112,9 @@ export function interruptWakes(): bool {
   return interruptWakesOf(RUN);
 }
 
-/** Machine time of the earliest armed timer that would end a hart's WFI, or u64.MAX_VALUE for none. */
+/**
+ * Machine time of the earliest armed timer that would end a hart's WFI, or u64.MAX_VALUE for none.
+ */
 export function timerNextOf(hart: usize): u64 {
   const mie = load<u64>(hart, HART_MIE);
   let next = u64.MAX_VALUE;

@@ -1,12 +1,13 @@
 /**
- * State: accessors of the running hart (the RUN block), the bits of mstatus, mip and menvcfg, machine time, and reset.
+ * State: accessors of the running hart (the RUN block), the bits of mstatus, mip and menvcfg,
+ * machine time, and reset.
  *
  * Owns    nothing but the block handed to `hartReset`.
  * Used by every file of hart/, mmu/ and isa/ that touches a register.
  * Holds   x0 is 0 at all times: `regSet` drops a write to it.
  *
- *   mstatus  63 SD (derived, never stored) | 35-34 SXL | 33-32 UXL | 22 TSR 21 TW 20 TVM 19 MXR 18 SUM 17 MPRV
- *            14-13 FS | 12-11 MPP | 8 SPP | 7 MPIE | 5 SPIE | 3 MIE | 1 SIE
+ *   mstatus  63 SD (derived, never stored) | 35-34 SXL | 33-32 UXL | 22 TSR | 21 TW | 20 TVM
+ *            19 MXR | 18 SUM | 17 MPRV | 14-13 FS | 12-11 MPP | 8 SPP | 7 MPIE | 5 SPIE | 3 MIE | 1 SIE
  */
 import {
   CHANGED_CONTEXT,
@@ -32,7 +33,7 @@ import {
   MACHINE_IDLE_TICKS,
   MACHINE_SLOTS,
   RUN,
-} from "./../layout";
+} from "../layout";
 
 export const PRIV_U: u32 = 0;
 export const PRIV_S: u32 = 1;
@@ -97,7 +98,10 @@ export function privGet(): u32 {
   return load<u32>(RUN, HART_PRIV);
 }
 
-/** Tells the run loop what an instruction changed: CHANGED_* bits, accumulated until the loop takes them. */
+/**
+ * Tells the run loop what an instruction changed: CHANGED_* bits, accumulated until the loop takes
+ * them.
+ */
 // @ts-ignore: decorator
 @inline
 export function changedMark(bits: u32): void {
@@ -112,8 +116,9 @@ export function changedMarkFlush(): void {
 }
 
 /**
- * Machine time in ticks of 100 ns, from a machine block. Virtual clock: slots of 10 ns shared by the harts, plus idle
- * jumps. Host clock: the host's ticks when the slice began, plus a bounded estimate from the slots used since.
+ * Machine time in ticks of 100 ns, from a machine block. Virtual clock: slots of 10 ns shared by
+ * the harts, plus idle jumps. Host clock: the host's ticks when the slice began, plus a bounded
+ * estimate from the slots used since.
  */
 export function timeNowOf(machine: usize): u64 {
   const slots = load<u64>(machine, MACHINE_SLOTS);
@@ -134,8 +139,9 @@ export function timeNow(): u64 {
 }
 
 /**
- * Puts a hart block into its state after reset (Privileged 3.4): M-mode at the reset vector, interrupts off, no
- * translation, timers never due, no reservation. Keeps only which machine the block belongs to.
+ * Puts a hart block into its state after reset (Privileged 3.4): M-mode at the reset vector,
+ * interrupts off, no translation, timers never due, no reservation. Keeps only which machine the
+ * block belongs to.
  */
 export function hartReset(hart: usize, id: u32): void {
   const machine = load<u32>(hart, HART_MACHINE);

@@ -21,7 +21,7 @@ import {
   HART_STVAL,
   HART_STVEC,
   RUN,
-} from "./../layout";
+} from "../layout";
 import {
   changedMark,
   MSTATUS_MIE,
@@ -66,8 +66,8 @@ function trapTarget(vector: u64, cause: u64, isInterrupt: bool): u64 {
 }
 
 /**
- * Takes a trap at HART_PC: `cause` without the interrupt bit, `value` for xtval (0 for interrupts). Sets HART_PC and
- * HART_PRIV to the handler's.
+ * Takes a trap at HART_PC: `cause` without the interrupt bit, `value` for xtval (0 for interrupts).
+ * Sets HART_PC and HART_PRIV to the handler's.
  */
 export function trapTake(cause: u64, value: u64, isInterrupt: bool): void {
   const priv = privGet();

@@ -6,7 +6,7 @@
  * Holds   an instruction that traps has changed no register and no CSR.
  */
 
-import { CSR_MIP, csrRead, csrWrite } from "./../hart/csr";
+import { CSR_MIP, csrRead, csrWrite } from "../hart/csr";
 import {
   MSTATUS_TSR,
   MSTATUS_TVM,
@@ -17,14 +17,14 @@ import {
   privGet,
   regGet,
   regSet,
-} from "./../hart/state";
+} from "../hart/state";
 import {
   CAUSE_BREAKPOINT,
   CAUSE_ECALL_U,
   CAUSE_ILLEGAL,
   trapReturnMachine,
   trapReturnSupervisor,
-} from "./../hart/trap";
+} from "../hart/trap";
 import {
   HART_CSR_VALUE,
   HART_MACHINE,
@@ -35,7 +35,7 @@ import {
   HART_TRAP_VALUE,
   MACHINE_SBI,
   RUN,
-} from "./../layout";
+} from "../layout";
 
 /** Retire; the caller moves pc on. */
 export const SYSTEM_NEXT: u32 = 0;
@@ -69,13 +69,14 @@ function trap(cause: u64, value: u64): u32 {
 }
 
 /**
- * Executes the instruction `raw` (opcode SYSTEM, 32 bits; C.EBREAK comes as EBREAK). `bits` is what was fetched, 16 or
- * 32 bits, for xtval of an illegal instruction. Answers a SYSTEM_* code.
+ * Executes the instruction `raw` (opcode SYSTEM, 32 bits; C.EBREAK comes as EBREAK). `bits` is what
+ * was fetched, 16 or 32 bits, for xtval of an illegal instruction. Answers a SYSTEM_* code.
  */
 export function systemExecute(raw: u32, bits: u32): u32 {
   const funct3 = (raw >> 12) & 7;
   if ((funct3 & 3) != 0) return systemCsr(raw, bits);
-  if (funct3 != 0) return trap(CAUSE_ILLEGAL, bits); // 4: loads and stores of the hypervisor extension
+  // 4 holds the loads and stores of the hypervisor extension, which this hart lacks.
+  if (funct3 != 0) return trap(CAUSE_ILLEGAL, bits);
   return systemPrivileged(raw, bits);
 }
 
@@ -100,10 +101,11 @@ function systemCsr(raw: u32, bits: u32): u32 {
   }
   if (!csrRead(csr)) return trap(CAUSE_ILLEGAL, bits);
   const old = load<u64>(RUN, HART_CSR_VALUE);
-  // Only the number of rs1 decides whether this writes: a zero in another register writes the old value back, so a
-  // read-only CSR traps. (QEMU 7.2 lets a zero value pass.)
+  // Only the number of rs1 decides whether this writes: a zero in another register writes the old
+  // value back, so a read-only CSR traps. (QEMU 7.2 lets a zero value pass.)
   if (rs1 != 0) {
-    // Privileged 3.1.9: what is written back to mip.SEIP is the software bit, not its OR with the PLIC's line.
+    // Privileged 3.1.9: what is written back to mip.SEIP is the software bit, not its OR with the
+    // PLIC's line.
     const base = csr == CSR_MIP ? load<u64>(RUN, HART_MIP_SOFT) : old;
     const next = kind == FUNCT3_CSRRS ? base | operand : base & ~operand;
     if (!csrWrite(csr, next)) return trap(CAUSE_ILLEGAL, bits);
@@ -136,7 +138,8 @@ function systemPrivileged(raw: u32, bits: u32): u32 {
       trapReturnSupervisor();
       return SYSTEM_JUMP;
     case RAW_WFI:
-      // Privileged 3.3.3: in U-mode it may only wait for a bounded time when S-mode exists; here for none.
+      // Privileged 3.3.3: in U-mode it may only wait for a bounded time when S-mode exists; here
+      // for none.
       if (priv == PRIV_U || (priv == PRIV_S && (mstatus & MSTATUS_TW) != 0)) {
         return trap(CAUSE_ILLEGAL, bits);
       }

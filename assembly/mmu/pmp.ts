@@ -2,14 +2,16 @@
  * PMP: physical memory protection, 16 entries, grain 4 bytes (Privileged 3.7).
  *
  * Owns    HART_PMPCFG, HART_PMPADDR and the derived HART_PMP_ACTIVE of the running hart.
- * Used by hart/csr (registers), mmu/translate (checks before a TLB fill, and for pages that may not be filled).
- * Holds   an entry never has W without R; bits 5 and 6 of a configuration byte are 0; a locked entry never changes.
+ * Used by hart/csr (registers), mmu/translate (checks before a TLB fill, and for pages that may not
+ *         be filled).
+ * Holds   an entry never has W without R; bits 5 and 6 of a configuration byte are 0; a locked
+ *         entry never changes.
  *
  *   configuration byte  7 L | 4-3 A (0 OFF, 1 TOR, 2 NA4, 3 NAPOT) | 2 X | 1 W | 0 R
  *   address register    bits 55-2 of a physical address
  */
 
-import { changedMarkFlush, PRIV_M } from "./../hart/state";
+import { changedMarkFlush, PRIV_M } from "../hart/state";
 import {
   HART_MACHINE,
   HART_PMP_ACTIVE,
@@ -17,7 +19,7 @@ import {
   HART_PMPCFG,
   MACHINE_SBI,
   RUN,
-} from "./../layout";
+} from "../layout";
 
 export const PMP_ENTRIES: u32 = 16;
 export const PMP_READ: u32 = 1;
@@ -75,19 +77,22 @@ function pmpMatch(entry: u32, config: u32, first: u64, last: u64): u32 {
 }
 
 /**
- * True when the running hart may make an access of `bytes` (at least 1) at a physical address. `access` is one or more
- * of PMP_READ, PMP_WRITE, PMP_EXECUTE; `priv` the effective privilege, so MPRV is already applied.
+ * True when the running hart may make an access of `bytes` (at least 1) at a physical address.
+ * `access` is one or more of PMP_READ, PMP_WRITE, PMP_EXECUTE; `priv` the effective privilege, so
+ * MPRV is already applied.
  */
 export function pmpAllows(address: u64, bytes: u32, access: u32, priv: u32): bool {
   if (load<u32>(RUN, HART_PMP_ACTIVE) == 0) return true;
   const last = address + <u64>(bytes - 1);
-  if (last < address) return priv == PRIV_M; // round the top of the address space: no entry reaches there
+  // Round the top of the address space, where no entry reaches.
+  if (last < address) return priv == PRIV_M;
   for (let entry: u32 = 0; entry < PMP_ENTRIES; entry++) {
     const config = configOf(entry);
     if ((config & PMP_MODE) == PMP_MODE_OFF) continue;
     const match = pmpMatch(entry, config, address, last);
     if (match == MATCH_NONE) continue;
-    // Privileged 3.7.1: the lowest entry that meets any byte decides, and must meet all; even M-mode fails otherwise.
+    // Privileged 3.7.1: the lowest entry that meets any byte decides, and must meet all; even
+    // M-mode fails otherwise.
     if (match == MATCH_PART) return false;
     if (priv == PRIV_M && (config & PMP_LOCK) == 0) return true;
     return (config & access) == access;
@@ -95,7 +100,10 @@ export function pmpAllows(address: u64, bytes: u32, access: u32, priv: u32): boo
   return priv == PRIV_M;
 }
 
-/** True when every byte of the 4 KiB page around `address` has the same rights, so that one check serves the page. */
+/**
+ * True when every byte of the 4 KiB page around `address` has the same rights, so that one check
+ * serves the page.
+ */
 export function pmpPageUniform(address: u64): bool {
   if (load<u32>(RUN, HART_PMP_ACTIVE) == 0) return true;
   const first = address & ~PAGE_MASK;
@@ -110,9 +118,10 @@ export function pmpPageUniform(address: u64): bool {
 }
 
 /**
- * Derives HART_PMP_ACTIVE: 0 when no access that can reach memory is ever refused, so that checks may be skipped. That
- * is when the first entry in use opens everything without locking, as firmware without secrets sets it, and
- * when the built-in SBI stands in for the firmware: nothing in such a guest can write an entry.
+ * Derives HART_PMP_ACTIVE: 0 when no access that can reach memory is ever refused, so that checks
+ * may be skipped. That is when the first entry in use opens everything without locking, as firmware
+ * without secrets sets it, and when the built-in SBI stands in for the firmware: nothing in such a
+ * guest can write an entry.
  */
 export function pmpActiveUpdate(): void {
   store<u32>(RUN, pmpRestricts() ? 1 : 0, HART_PMP_ACTIVE);
@@ -135,12 +144,17 @@ function pmpRestricts(): bool {
   return pmpMatch(first, config, 0, PHYSICAL_LAST) != MATCH_ALL;
 }
 
-/** The eight configuration bytes from entry `first` (0 or 8) on, as pmpcfg0 and pmpcfg2 show them. */
+/**
+ * The eight configuration bytes from entry `first` (0 or 8) on, as pmpcfg0 and pmpcfg2 show them.
+ */
 export function pmpConfigRead(first: u32): u64 {
   return load<u64>(<usize>first, RUN + HART_PMPCFG);
 }
 
-/** Writes pmpcfg0 (`first` 0) or pmpcfg2 (`first` 8): locked entries and reserved settings keep out (WARL). */
+/**
+ * Writes pmpcfg0 (`first` 0) or pmpcfg2 (`first` 8): locked entries and reserved settings keep out
+ * (WARL).
+ */
 export function pmpConfigWrite(first: u32, value: u64): void {
   let isChanged = false;
   for (let index: u32 = 0; index < 8; index++) {
@@ -162,11 +176,14 @@ export function pmpAddressRead(entry: u32): u64 {
   return addressOf(entry);
 }
 
-/** Writes the address register of an entry (0-15), unless it is locked or bounds a locked TOR entry. */
+/**
+ * Writes the address register of an entry (0-15), unless it is locked or bounds a locked TOR entry.
+ */
 export function pmpAddressWrite(entry: u32, value: u64): void {
   if ((configOf(entry) & PMP_LOCK) != 0) return;
   if (entry + 1 < PMP_ENTRIES) {
-    // Privileged 3.7.1: the address below a locked TOR entry is part of it, whatever its own entry's mode.
+    // Privileged 3.7.1: the address below a locked TOR entry is part of it, whatever its own
+    // entry's mode.
     const above = configOf(entry + 1);
     if ((above & PMP_LOCK) != 0 && (above & PMP_MODE) == PMP_MODE_TOR) return;
   }
