@@ -1,5 +1,6 @@
 /**
- * assembler: Assembler, one method per instruction of the table, labels, data and the usual pseudo-instructions.
+ * assembler: Assembler, one method per instruction of the table, labels, data, and the usual
+ * pseudo-instructions.
  *
  * Owns    nothing but the image (asm/writer.ts).
  * Used by the built-in guest, tests and programs that import `rivulet/asm`.
@@ -38,7 +39,10 @@ export function encode<Name extends InstructionName>(
   return encodeForm(form, bits, operands as AnyOperands);
 }
 
-/** Image plus "append an instruction by name"; its methods by mnemonic are added below, from the table. */
+/**
+ * Image plus "append an instruction by name"; its methods by mnemonic are added below, from the
+ * table.
+ */
 class InstructionWriter extends ImageWriter {
   /** Appends an instruction chosen at run time; `a.emit("add", 1, 2, 3)` is `a.add(1, 2, 3)`. */
   emit<Name extends InstructionName>(name: Name, ...operands: OperandsOf<Name>): void {

@@ -2,7 +2,8 @@
  * elf: writes an ELF64 executable for RISC-V: program headers, contents, and a symbol table.
  *
  * Used by the built-in guest and tests; loaded by `rivulet run` and by QEMU's -kernel.
- * Holds   a segment's file offset equals its address modulo the page, as loaders that map files expect.
+ * Holds   a segment's file offset equals its address modulo the page, as loaders that map files
+ *         expect.
  *
  *   header │ program headers │ contents … │ .symtab │ .strtab │ .shstrtab │ section headers
  */
@@ -123,7 +124,10 @@ function writeSections(view: DataView, at: number, sections: readonly (readonly 
   });
 }
 
-/** An ELF64 RISC-V executable. Throws VmError "bad-argument" when `entry` names no symbol or sizes contradict. */
+/**
+ * An ELF64 RISC-V executable. Throws VmError "bad-argument" when `entry` names no symbol or sizes
+ * contradict.
+ */
 export function elf64(options: ElfOptions): Uint8Array {
   const symbols = [...(options.symbols ?? [])].map(([name, value]): [string, bigint] => [
     name,

@@ -2,7 +2,8 @@
  * encode: from operands to the bits of one instruction, one function per form of the table.
  *
  * Used by asm/assembler.ts. Pure: no state, no labels; a target is already a byte distance here.
- * Holds   an operand that does not fit throws VmError "bad-argument" that says the range; nothing is truncated.
+ * Holds   an operand that does not fit throws VmError "bad-argument" that says the range; nothing
+ *         is truncated.
  */
 import { VmError } from "../errors.ts";
 import {
@@ -14,14 +15,20 @@ import {
   registerNumber as x,
 } from "./register.ts";
 
-/** Rounding mode of a floating-point instruction; a number writes the field as is (5 and 6 are reserved). */
+/**
+ * Rounding mode of a floating-point instruction; a number writes the field as is (5 and 6 are
+ * reserved).
+ */
 export type Rounding = "rne" | "rtz" | "rdn" | "rup" | "rmm" | "dyn" | number;
 /** Ordering bits of an atomic. */
 export type Ordering = "" | "aq" | "rl" | "aqrl";
 /** A place to jump to: a label, or a distance in bytes from the instruction itself. */
 export type Target = string | number;
 
-/** Operands of each form, in the order of the assembly language except that memory is (value, base, offset). */
+/**
+ * Operands of each form, in the order of the assembly language except that memory is (value, base,
+ * offset).
+ */
 export interface FormOperands {
   r: [rd: Reg, rs1: Reg, rs2: Reg];
   i: [rd: Reg, rs1: Reg, immediate: number];
@@ -133,7 +140,10 @@ function storeOffset(offset: number): number {
   return ((bits >> 5) << 25) | ((bits & 31) << 7);
 }
 
-/** Moves bits of a value to their places: triples of (lowest bit in the value, width, lowest bit in the result). */
+/**
+ * Moves bits of a value to their places: triples of (lowest bit in the value, width, lowest bit in
+ * the result).
+ */
 function scatter(value: number, ...places: number[]): number {
   let bits = 0;
   for (let at = 0; at < places.length; at += 3) {
@@ -268,7 +278,10 @@ export const ENCODERS: Encoders = {
   cStoreDoubleSp: (bits, source, offset) => bits | (x(source) << 2) | storeDoubleSp(offset),
 };
 
-/** Which operand of a form is a target, and how far it reaches (bytes, exclusive); absent for the others. */
+/**
+ * Which operand of a form is a target, and how far it reaches (bytes, exclusive); absent for the
+ * others.
+ */
 export const TARGETS: Partial<Record<Form, { operand: number; reach: number }>> = {
   branch: { operand: 2, reach: 4096 },
   jump: { operand: 1, reach: 1 << 20 },

@@ -2,8 +2,8 @@
  * asm: the public door `rivulet/asm`, a small RV64 assembler that runs wherever the library does.
  *
  * Used by the built-in guest (src/guest), ISA and differential tests, examples, embedders.
- * Holds   RV64IMAFDC, Zicsr, Zifencei, Zba, Zbb, Zbs, Zicboz and the privileged instructions, each checked against
- *         binutils by test/asm/encoding.test.ts.
+ * Holds   RV64IMAFDC, Zicsr, Zifencei, Zba, Zbb, Zbs, Zicboz and the privileged instructions, each
+ *         checked against binutils by test/asm/encoding.test.ts.
  *
  *   const a = new Assembler();            // at 0x80000000
  *   a.li("a0", 42);

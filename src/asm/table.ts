@@ -1,10 +1,13 @@
 /**
- * table: every instruction, as {form, fixed bits}. The methods of Assembler, their types and the encoding tests all
- * derive from this one table.
+ * table: every instruction, as {form, fixed bits}. The methods of Assembler, their types and the
+ * encoding tests all derive from this one table.
  *
- * Owns    the fixed bits of each encoding (Unprivileged, chapter "RV32/64G Instruction Set Listings").
- * Used by asm/encode.ts (types), asm/assembler.ts (methods), test/asm/encoding.test.ts (checks each against binutils).
- * Holds   a key is the mnemonic with `.x` written as `X`: `fcvt.w.s` is `fcvtWS`, `c.addi` is `cAddi`.
+ * Owns    the fixed bits of each encoding (Unprivileged, chapter "RV32/64G Instruction Set
+ *         Listings").
+ * Used by asm/encode.ts (types), asm/assembler.ts (methods), test/asm/encoding.test.ts (checks each
+ *         against binutils).
+ * Holds   a key is the mnemonic with `.x` written as `X`: `fcvt.w.s` is `fcvtWS`, `c.addi` is
+ *         `cAddi`.
  */
 
 const R = (funct7: number, funct3: number, opcode: number): number =>

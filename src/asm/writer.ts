@@ -1,5 +1,6 @@
 /**
- * writer: the image being assembled: bytes, labels, references to labels that are resolved at the end, and data.
+ * writer: the image being assembled: bytes, labels, references to labels that are resolved at the
+ * end, and data.
  *
  * Owns    the growing buffer, the symbol table and the list of open references.
  * Used by asm/assembler.ts, which adds the instructions.
@@ -62,7 +63,9 @@ export class ImageWriter {
     this.#symbols.set(name, BigInt.asUintN(64, BigInt(value)));
   }
 
-  /** A name that no other call returned, for loops inside helper functions. It is not defined yet. */
+  /**
+   * A name that no other call returned, for loops inside helper functions. It is not defined yet.
+   */
   fresh(stem = "local"): string {
     this.#fresh++;
     return `.${stem}.${this.#fresh}`;
@@ -144,7 +147,9 @@ export class ImageWriter {
     this.space(Number(count));
   }
 
-  /** Resolves every reference and returns the image. The writer may go on and be assembled again. */
+  /**
+   * Resolves every reference and returns the image. The writer may go on and be assembled again.
+   */
   assemble(): Program {
     for (const { offset, label, patch } of this.#references) {
       const target = this.#symbols.get(label);
@@ -197,7 +202,10 @@ export class ImageWriter {
   }
 }
 
-/** A 64-bit value as an unsigned bigint; numbers must be safe integers, bigints in -2^63 to 2^64 - 1. */
+/**
+ * A 64-bit value as an unsigned bigint; numbers must be safe integers, bigints in -2^63 to 2^64 -
+ * 1.
+ */
 export function word64(value: number | bigint): bigint {
   const isSafe = typeof value === "bigint" || Number.isSafeInteger(value);
   const wide = isSafe ? BigInt(value) : 0n;

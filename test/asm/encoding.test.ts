@@ -1,6 +1,6 @@
 /**
- * Encodings of every instruction: golden words that need no tool, and each instruction of the table with random operands
- * against riscv64-unknown-elf-as.
+ * Encodings of every instruction: golden words that need no tool, and each instruction of the table
+ * with random operands against riscv64-unknown-elf-as.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -112,7 +112,7 @@ if (hasBinutils) {
       Array.from({ length: DRAWS }, () => ({ name, ...instructionCase(name, pick) })),
     );
     const lines = cases.map(({ name, text }) => {
-      // Each line is exactly the instruction named: compression only where the mnemonic asks for it.
+      // Exactly the instruction named: compressed only where the mnemonic asks for it.
       return `.option ${mnemonicOf(name).startsWith("c.") ? "rvc" : "norvc"}\n${text}`;
     });
     const folder = mkdtempSync(join(tmpdir(), "rivulet-asm-"));

@@ -1,9 +1,10 @@
 /**
- * operands: for any instruction of the table, a set of operands and the assembly text of the same instruction, so that
- * an encoding can be compared with what binutils makes of the text.
+ * operands: for any instruction of the table, a set of operands and the assembly text of the same
+ * instruction, so that an encoding can be compared with what binutils makes of the text.
  *
  * Used by test/asm/encoding.test.ts.
- * Holds   every choice comes from the given generator; the text never depends on the encoder under test.
+ * Holds   every choice comes from the given generator; the text never depends on the encoder under
+ *         test.
  */
 import {
   CSR,
@@ -33,7 +34,10 @@ function notZero(value: number, otherwise: number): number {
   return value === 0 ? otherwise : value;
 }
 
-/** Instructions whose zero operand means something else, or whose immediate is unsigned in binutils' text. */
+/**
+ * Instructions whose zero operand means something else, or whose immediate is unsigned in binutils'
+ * text.
+ */
 function adjust(name: InstructionName, operands: (string | number)[], pick: Pick): void {
   if (name === "cLui") {
     if (operands[0] === "sp" || operands[0] === "zero") operands[0] = "a5";
