@@ -1,0 +1,219 @@
+/**
+ * machine-view: the control plane's window on one machine of the core: its block, its harts, its exits.
+ *
+ * Owns    the machine in the core from `create` to `dispose`.
+ * Used by machine/: the runner, the boot, the bus, the digest.
+ * Holds   64-bit counts and ticks are numbers: at 10^9 slots a second 2^53 lasts a hundred days of compute.
+ */
+import {
+  HARTS_MAX,
+  MACHINE_CLOCK,
+  MACHINE_COUNT_DECODES,
+  MACHINE_COUNT_FILLS,
+  MACHINE_COUNT_FLUSHES,
+  MACHINE_COUNT_SLOW,
+  MACHINE_COUNT_TRAPS,
+  MACHINE_DIGEST,
+  MACHINE_EXIT_ADDRESS,
+  MACHINE_EXIT_HART,
+  MACHINE_EXIT_SIZE,
+  MACHINE_EXIT_VALUE,
+  MACHINE_EXIT_WRITE,
+  MACHINE_FRAMES,
+  MACHINE_HOST_RATE,
+  MACHINE_HOST_SLOTS,
+  MACHINE_HOST_SPAN,
+  MACHINE_HOST_TICKS,
+  MACHINE_IDLE_TICKS,
+  MACHINE_IDLE_UNTIL,
+  MACHINE_RETIRED,
+  MACHINE_SBI,
+  MACHINE_SLOTS,
+  MACHINE_TOHOST,
+} from "../../assembly/layout.ts";
+import { VmError } from "../errors.ts";
+import { BlockView } from "./block-view.ts";
+import { HartView } from "./hart-view.ts";
+import type { Core } from "./instance.ts";
+import { MemoryView } from "./memory-view.ts";
+
+const TWO_32 = 0x1_0000_0000;
+const DIGEST_BYTES = 32;
+
+/** What `MachineView.create` needs to know. */
+export interface MachineShape {
+  readonly ramPages: number;
+  readonly harts: number;
+  /** Instruction slots that a hart keeps its turn. */
+  readonly quantum: number;
+}
+
+/** Counters of the core, for --stats and benches. */
+export interface CoreCounters {
+  readonly slowExits: number;
+  readonly tlbFills: number;
+  readonly tlbFlushes: number;
+  readonly pagesDecoded: number;
+  readonly traps: number;
+}
+
+/** One machine in the core. */
+export class MachineView extends BlockView {
+  readonly harts: readonly HartView[];
+  readonly memory: MemoryView;
+
+  private constructor(core: Core, address: number, shape: MachineShape) {
+    super(core, address);
+    const harts: HartView[] = [];
+    for (let index = 0; index < shape.harts && index < HARTS_MAX; index++) {
+      harts.push(new HartView(core, core.exports.machineHart(this.address, index)));
+    }
+    this.harts = harts;
+    this.memory = new MemoryView(core, this.address, shape.ramPages);
+  }
+
+  /** Makes a machine with empty RAM, every hart in M-mode. Throws "no-memory" when blocks or frames ran out. */
+  static create(core: Core, shape: MachineShape): MachineView {
+    const address = core.exports.machineNew(shape.ramPages, shape.harts, shape.quantum) >>> 0;
+    if (address === 0) {
+      const text = `no room for another machine: ${core.framesFree} frames are free`;
+      throw new VmError("no-memory", `${text}; dispose a machine or raise machinesMax`);
+    }
+    return new MachineView(core, address, shape);
+  }
+
+  /** Gives every frame back. The view must not be used afterwards. */
+  dispose(): void {
+    this.core.exports.machineDelete(this.address);
+  }
+
+  /** Runs at most `slots` instruction slots; the answer is one of EXIT_*. */
+  run(slots: number): number {
+    return this.core.exports.machineRun(this.address, slots) >>> 0;
+  }
+
+  mmioDone(low: number, high: number, isOk: boolean): void {
+    this.core.exports.machineMmioDone(this.address, low, high, isOk ? 1 : 0);
+  }
+
+  ecallDone(): void {
+    this.core.exports.machineEcallDone(this.address);
+  }
+
+  /** PLIC lines of a hart: bit 11 MEIP, bit 9 SEIP. */
+  setExternal(hart: number, lines: number): void {
+    this.core.exports.machineExternal(this.address, hart, lines);
+  }
+
+  /** To be called after hart blocks were written. */
+  sync(): void {
+    this.core.exports.machineSync(this.address);
+  }
+
+  /** For tests of law 0: bit 0 drops every translation, bit 1 all decoded code. */
+  flush(what: number): void {
+    this.core.exports.machineFlush(this.address, what);
+  }
+
+  /** Machine time in ticks of 100 ns. */
+  get ticks(): number {
+    const low = this.core.exports.machineTicksLow(this.address) >>> 0;
+    return (this.core.exports.machineTicksHigh(this.address) >>> 0) * TWO_32 + low;
+  }
+
+  /** Moves virtual time to `ticks`; never back. */
+  idleJump(ticks: number): void {
+    this.core.exports.machineIdleJump(this.address, ticks % TWO_32, Math.floor(ticks / TWO_32));
+  }
+
+  get slots(): number {
+    return this.getNumber(MACHINE_SLOTS);
+  }
+
+  get retired(): number {
+    return this.getNumber(MACHINE_RETIRED);
+  }
+
+  get idleTicks(): number {
+    return this.getNumber(MACHINE_IDLE_TICKS);
+  }
+
+  /** Carries the counts of an earlier incarnation on, so that time never goes back over a reboot. */
+  continueFrom(counts: { slots: number; retired: number; idleTicks: number }): void {
+    this.setNumber(MACHINE_SLOTS, counts.slots);
+    this.setNumber(MACHINE_RETIRED, counts.retired);
+    this.setNumber(MACHINE_IDLE_TICKS, counts.idleTicks);
+  }
+
+  /** Frames held by this machine, tables included. */
+  get frames(): number {
+    return this.get32(MACHINE_FRAMES);
+  }
+
+  set hasSbi(value: boolean) {
+    this.set32(MACHINE_SBI, value ? 1 : 0);
+  }
+
+  /** Physical address of HTIF tohost, 0 for none. */
+  set tohost(value: number) {
+    this.setNumber(MACHINE_TOHOST, value);
+  }
+
+  get exitHart(): HartView {
+    return this.harts[this.get32(MACHINE_EXIT_HART)];
+  }
+
+  get exitAddress(): number {
+    return this.getNumber(MACHINE_EXIT_ADDRESS);
+  }
+
+  get exitSize(): number {
+    return this.get32(MACHINE_EXIT_SIZE);
+  }
+
+  get isExitWrite(): boolean {
+    return this.get32(MACHINE_EXIT_WRITE) !== 0;
+  }
+
+  get exitValueLow(): number {
+    return this.get32(MACHINE_EXIT_VALUE);
+  }
+
+  get exitValueHigh(): number {
+    return this.get32(MACHINE_EXIT_VALUE + 4);
+  }
+
+  /** Ticks of the earliest armed timer when every hart waits; Infinity when none is. */
+  get idleUntil(): number {
+    const ticks = this.getNumber(MACHINE_IDLE_UNTIL);
+    return ticks <= Number.MAX_SAFE_INTEGER ? ticks : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Host clock: machine time is `ticks` now, then `rate` / 65536 ticks per slot, by `span` ticks at most, until the
+   * next call.
+   */
+  setHostTime(ticks: number, rate: number, span: number): void {
+    this.set32(MACHINE_CLOCK, 1);
+    this.setNumber(MACHINE_HOST_TICKS, ticks);
+    this.setNumber(MACHINE_HOST_SLOTS, this.slots);
+    this.set32(MACHINE_HOST_RATE, rate);
+    this.set32(MACHINE_HOST_SPAN, span);
+  }
+
+  /** Hash of every non-zero page with its number: 32 bytes, copied out. */
+  digestPages(): Uint8Array {
+    this.core.exports.machineDigestPages(this.address);
+    return this.bytesAt(MACHINE_DIGEST, DIGEST_BYTES).slice();
+  }
+
+  get counters(): CoreCounters {
+    return {
+      slowExits: this.getNumber(MACHINE_COUNT_SLOW),
+      tlbFills: this.getNumber(MACHINE_COUNT_FILLS),
+      tlbFlushes: this.getNumber(MACHINE_COUNT_FLUSHES),
+      pagesDecoded: this.getNumber(MACHINE_COUNT_DECODES),
+      traps: this.getNumber(MACHINE_COUNT_TRAPS),
+    };
+  }
+}

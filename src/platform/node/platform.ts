@@ -1,0 +1,39 @@
+/**
+ * platform: Node's clock, entropy, event loop and files behind the platform contract.
+ *
+ * Used by src/node.ts and tests.
+ */
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { VmError } from "../../errors.ts";
+import type { Platform } from "../contract.ts";
+
+/** Longest delay that a Node timer takes; longer ones would fire at once. */
+const TIMER_MS_MAX = 0x7fffffff;
+
+/** Where the build leaves the core, seen from dist/src/platform/node/. */
+const CORE_URL = new URL("../../../machine.wasm", import.meta.url);
+
+async function loadCore(url: URL): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(url));
+  } catch (cause) {
+    throw new VmError("not-found", "machine.wasm is missing: run `npm run build` first", { cause });
+  }
+}
+
+/** The platform of a Node process. `coreUrl` names another machine.wasm, for tests of mutated cores. */
+export function nodePlatform(options: { coreUrl?: URL } = {}): Platform {
+  return {
+    name: "node",
+    monotonicMs: () => performance.now(),
+    wallMs: () => Date.now(),
+    entropy: (count) => new Uint8Array(randomBytes(count)),
+    yieldToEventLoop: () => new Promise((resolve) => setImmediate(resolve)),
+    after: (ms, wake) => {
+      const timer = setTimeout(wake, Math.min(Math.max(ms, 0), TIMER_MS_MAX));
+      return () => clearTimeout(timer);
+    },
+    loadCore: () => loadCore(options.coreUrl ?? CORE_URL),
+  };
+}
