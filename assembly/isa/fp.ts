@@ -19,7 +19,14 @@ import {
   HART_X,
   RUN,
 } from "../layout";
-import { softAdd, softDivide, softMultiply, softSqrt, softSubtract } from "./softfloat-arith";
+import {
+  convertFromInteger,
+  convertToInteger,
+  nearestAdd,
+  nearestDivide,
+  nearestMultiply,
+} from "./fp-host";
+import { softAdd, softDivide, softMultiply, softSqrt } from "./softfloat-arith";
 import {
   softClassify,
   softEqual,
@@ -28,18 +35,8 @@ import {
   softPick,
   softSignInject,
 } from "./softfloat-compare";
-import {
-  negated,
-  softFromSigned,
-  softFromUnsigned,
-  softNarrow,
-  softToLong,
-  softToUnsignedLong,
-  softToUnsignedWord,
-  softToWord,
-  softWiden,
-} from "./softfloat-convert";
-import { canonicalNan } from "./softfloat-core";
+import { negated, softNarrow, softWiden } from "./softfloat-convert";
+import { canonicalNan, MODE_RNE } from "./softfloat-core";
 import { softFma } from "./softfloat-fma";
 
 const BOX: u64 = 0xffffffff00000000;
@@ -154,6 +151,18 @@ function executeFma<T>(raw: u32): bool {
   return true;
 }
 
+function addRounded<T>(a: u64, b: u64, mode: u32): u64 {
+  return mode == MODE_RNE ? nearestAdd<T>(a, b) : softAdd<T>(a, b, mode);
+}
+
+function multiplyRounded<T>(a: u64, b: u64, mode: u32): u64 {
+  return mode == MODE_RNE ? nearestMultiply<T>(a, b) : softMultiply<T>(a, b, mode);
+}
+
+function divideRounded<T>(a: u64, b: u64, mode: u32): u64 {
+  return mode == MODE_RNE ? nearestDivide<T>(a, b) : softDivide<T>(a, b, mode);
+}
+
 /** The OP-FP functions that round, then the rest. */
 function executeOperation<T>(raw: u32): bool {
   const funct = raw >> 27;
@@ -172,16 +181,17 @@ function executeOperation<T>(raw: u32): bool {
   if (mode == MODE_RESERVED) return false;
   switch (funct) {
     case FUNCT_ADD:
-      writeF<T>(rd, softAdd<T>(a, readF<T>(rs2), mode));
+      writeF<T>(rd, addRounded<T>(a, readF<T>(rs2), mode));
       return true;
     case FUNCT_SUBTRACT:
-      writeF<T>(rd, softSubtract<T>(a, readF<T>(rs2), mode));
+      // A NaN changes its sign on the way, which no result shows.
+      writeF<T>(rd, addRounded<T>(a, negated<T>(readF<T>(rs2)), mode));
       return true;
     case FUNCT_MULTIPLY:
-      writeF<T>(rd, softMultiply<T>(a, readF<T>(rs2), mode));
+      writeF<T>(rd, multiplyRounded<T>(a, readF<T>(rs2), mode));
       return true;
     case FUNCT_DIVIDE:
-      writeF<T>(rd, softDivide<T>(a, readF<T>(rs2), mode));
+      writeF<T>(rd, divideRounded<T>(a, readF<T>(rs2), mode));
       return true;
     case FUNCT_SQRT:
       if (rs2 != 0) return false;
@@ -195,33 +205,14 @@ function executeOperation<T>(raw: u32): bool {
       return true;
     case FUNCT_TO_INTEGER:
       if (rs2 > 3) return false;
-      writeX(rd, toInteger<T>(a, rs2, mode));
+      writeX(rd, convertToInteger<T>(a, rs2, mode));
       return true;
     case FUNCT_FROM_INTEGER:
       if (rs2 > 3) return false;
-      writeF<T>(rd, fromInteger<T>(readX(raw >> 15), rs2, mode));
+      writeF<T>(rd, convertFromInteger<T>(readX(raw >> 15), rs2, mode));
       return true;
   }
   return false;
-}
-
-/** Integer formats as rs2 names them: W, WU, L, LU. */
-// @ts-ignore: decorator
-@inline
-function toInteger<T>(bits: u64, code: u32, mode: u32): u64 {
-  if (code == 0) return softToWord<T>(bits, mode);
-  if (code == 1) return softToUnsignedWord<T>(bits, mode);
-  if (code == 2) return softToLong<T>(bits, mode);
-  return softToUnsignedLong<T>(bits, mode);
-}
-
-// @ts-ignore: decorator
-@inline
-function fromInteger<T>(value: u64, code: u32, mode: u32): u64 {
-  if (code == 0) return softFromSigned<T>(<i64>(<i32>value), mode);
-  if (code == 1) return softFromUnsigned<T>(value & 0xffffffff, mode);
-  if (code == 2) return softFromSigned<T>(<i64>value, mode);
-  return softFromUnsigned<T>(value, mode);
 }
 
 /** Functions whose rm field is part of the function code. */

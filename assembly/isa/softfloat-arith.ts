@@ -21,7 +21,6 @@ import {
   raise,
   roundPack,
   shiftRightSticky,
-  signMask,
   signOf,
   withSign,
 } from "./softfloat-core";
@@ -59,13 +58,6 @@ export function softAdd<T>(a: u64, b: u64, mode: u32): u64 {
   if (sum == 0) return cancelledZero<T>(mode);
   const shift = <i32>clz(sum);
   return roundPack<T>(signOf<T>(a), exponentA + 1 - shift, sum << shift, mode);
-}
-
-/** a - b. A NaN b changes its sign on the way, which no result shows. */
-// @ts-ignore: decorator
-@inline
-export function softSubtract<T>(a: u64, b: u64, mode: u32): u64 {
-  return softAdd<T>(a, b ^ signMask<T>(), mode);
 }
 
 /** Significand of a finite nonzero number with its leading bit moved to bit 63. */
