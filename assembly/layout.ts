@@ -176,3 +176,25 @@ export const MACHINE_COUNT_DECODES = 200;
 export const MACHINE_COUNT_TRAPS = 208;
 /** Result of machineDigestPages: 32 bytes. */
 export const MACHINE_DIGEST = 216;
+
+// ---- run-loop part of the RUN block (transient: rebuilt from pc) ----
+/** Entry pointer, entry limit, chunk, page of pc; TLB arrays of the current regime. */
+export const HART_IP = 1000;
+export const HART_LIMIT = 1004;
+export const HART_CHUNK = 1008;
+export const HART_TLB = 1012;
+export const HART_PAGE = 1016;
+export const HART_ITLB = 1024;
+export const HART_REGIME = 1028;
+/** Result of a slow load, and the physical address of the last translation. */
+export const HART_VALUE = 1032;
+export const HART_PHYSICAL = 1040;
+/** 1 when FS is Dirty and frm is legal: exact float moves need no check. */
+export const HART_FP_ON = 1048;
+/** An MMIO load under way: its operation, rd, and the pc behind it. */
+export const HART_MMIO_OP = 1052;
+export const HART_MMIO_RD = 1056;
+export const HART_NEXT_PC = 1064;
+/** MXR as the cached translations assume it; effective privilege of data accesses. */
+export const HART_MXR = 1072;
+export const HART_DATA_PRIV = 1076;

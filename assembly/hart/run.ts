@@ -1,0 +1,1333 @@
+/**
+ * run: the interpreter's hot loop. One switch over the decode cache's entries; nothing in it calls anything.
+ *
+ * Owns    the control flow between entries; HART_IP, HART_LIMIT, HART_CHUNK, HART_PAGE while it is not running.
+ * Used by hart/slice.ts, which serves whatever makes the loop leave.
+ * Holds   (limit - ip) / 8 is the number of instructions that may still be run; entries that stand for no instruction
+ *         move both. A miss, a trap or anything rare leaves with the entry unexecuted.
+ */
+import {
+  HART_CHUNK, HART_F, HART_FP_FAST, HART_FP_ON, HART_IP, HART_ITLB, HART_LIMIT, HART_PAGE, HART_PC, HART_TLB, RUN,
+} from "../layout";
+import { CHUNK_ENTRIES, CHUNK_MAP, CHUNK_ORIGIN } from "./decode";
+import { ITLB_MASK, TLB_ADDEND, TLB_MASK, TLB_WRITE } from "../mmu/tlb";
+import * as op from "./ops";
+
+/** The budget is used up. */
+export const WHY_LIMIT: u32 = 0;
+/** The entry at HART_IP must go the slow way. */
+export const WHY_SLOW: u32 = 1;
+/** HART_PC is to be fetched; the jump itself is done and counted. */
+export const WHY_FETCH: u32 = 2;
+
+// @ts-ignore: decorator
+@inline
+function x1(ip: usize): u64 {
+  return load<u64>(<usize>load<u8>(ip, 2), RUN);
+}
+
+// @ts-ignore: decorator
+@inline
+function x2(ip: usize): u64 {
+  return load<u64>(<usize>load<u8>(ip, 3), RUN);
+}
+
+// @ts-ignore: decorator
+@inline
+function imm(ip: usize): i32 {
+  return load<i32>(ip, 4);
+}
+
+// @ts-ignore: decorator
+@inline
+function set(ip: usize, value: u64): void {
+  store<u64>(<usize>load<u8>(ip, 1), value, RUN);
+}
+
+// @ts-ignore: decorator
+@inline
+function setWord(ip: usize, value: i32): void {
+  store<i64>(<usize>load<u8>(ip, 1), <i64>value, RUN);
+}
+
+// @ts-ignore: decorator
+@inline
+function f1(ip: usize): f64 {
+  return load<f64>(<usize>load<u8>(ip, 2), RUN + HART_F);
+}
+
+// @ts-ignore: decorator
+@inline
+function f2(ip: usize): f64 {
+  return load<f64>(<usize>load<u8>(ip, 3), RUN + HART_F);
+}
+
+// @ts-ignore: decorator
+@inline
+function s1(ip: usize): f32 {
+  return load<f32>(<usize>load<u8>(ip, 2), RUN + HART_F);
+}
+
+// @ts-ignore: decorator
+@inline
+function s2(ip: usize): f32 {
+  return load<f32>(<usize>load<u8>(ip, 3), RUN + HART_F);
+}
+
+/** Both float operands are NaN-boxed singles. */
+// @ts-ignore: decorator
+@inline
+function boxed(ip: usize): bool {
+  return (load<i32>(<usize>load<u8>(ip, 2), RUN + HART_F + 4) & load<i32>(<usize>load<u8>(ip, 3), RUN + HART_F + 4)) == -1;
+}
+
+// @ts-ignore: decorator
+@inline
+function boxed1(ip: usize): bool {
+  return load<i32>(<usize>load<u8>(ip, 2), RUN + HART_F + 4) == -1;
+}
+
+// @ts-ignore: decorator
+@inline
+function setBits(ip: usize, value: u64): void {
+  store<u64>(<usize>load<u8>(ip, 1), value, RUN + HART_F);
+}
+
+// @ts-ignore: decorator
+@inline
+function setSingle(ip: usize, bits: u32): void {
+  store<u64>(<usize>load<u8>(ip, 1), 0xffffffff00000000 | <u64>bits, RUN + HART_F);
+}
+
+/**
+ * A double that host arithmetic gave needs no flag but NX when its exponent field is 2 ... 0x7fe: it is neither special
+ * nor near enough to underflow for tininess to be in question.
+ */
+// @ts-ignore: decorator
+@inline
+function isPlain(bits: u64): bool {
+  return (<u32>(bits >> 52) & 0x7ff) - 2 < 0x7fd;
+}
+
+// @ts-ignore: decorator
+@inline
+function isPlainSingle(bits: u32): bool {
+  return ((bits >> 23) & 0xff) - 2 < 0xfd;
+}
+
+// @ts-ignore: decorator
+@inline
+function isFast(): bool {
+  return load<u32>(RUN, HART_FP_FAST) != 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function isOn(): bool {
+  return load<u32>(RUN, HART_FP_ON) != 0;
+}
+
+/** High 64 bits of the unsigned product. */
+// @ts-ignore: decorator
+@inline
+function mulHigh(a: u64, b: u64): u64 {
+  const al = a & 0xffffffff;
+  const ah = a >> 32;
+  const bl = b & 0xffffffff;
+  const bh = b >> 32;
+  const mid = ah * bl + ((al * bl) >> 32);
+  const low = al * bh + (mid & 0xffffffff);
+  return ah * bh + (mid >> 32) + (low >> 32);
+}
+
+/** Runs from HART_IP until HART_LIMIT or until something rare; returns WHY_*. */
+export function interpret(): u32 {
+  let ip: usize = load<u32>(RUN, HART_IP);
+  let limit: usize = load<u32>(RUN, HART_LIMIT);
+  let chunk: usize = load<u32>(RUN, HART_CHUNK);
+  let page: u64 = load<u64>(RUN, HART_PAGE);
+  const tlb: usize = load<u32>(RUN, HART_TLB);
+  let target: u64 = 0;
+  let why: u32 = WHY_LIMIT;
+  while (ip < limit) {
+    switch (<u32>load<u8>(ip)) {
+      case op.OP_SLOW: {
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_PAGE_END: {
+        target = page + 4096;
+        ip -= 8; // stands for no instruction
+        break;
+      }
+      case op.OP_GOTO: {
+        limit += imm(ip);
+        ip += imm(ip);
+        continue;
+      }
+      case op.OP_STRADDLE: {
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_STRADDLE_END: {
+        store<u64>(RUN, page + (<u64>load<u16>(chunk + (((ip - chunk - CHUNK_ENTRIES) >> 3) << 1), CHUNK_ORIGIN) << 1), HART_PC);
+        why = WHY_FETCH;
+        break;
+      }
+      case op.OP_NOP: {
+        ip += 8;
+        continue;
+      }
+      case op.OP_LI: {
+        set(ip, <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_AUIPC: {
+        set(ip, page + <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MV: {
+        set(ip, x1(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDI: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLTI: {
+        set(ip, <u64>(<i64>x1(ip) < <i64>imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLTIU: {
+        set(ip, <u64>(x1(ip) < <u64><i64>imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_XORI: {
+        set(ip, x1(ip) ^ <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ORI: {
+        set(ip, x1(ip) | <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ANDI: {
+        set(ip, x1(ip) & <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLI: {
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRLI: {
+        set(ip, x1(ip) >> imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRAI: {
+        set(ip, <u64>(<i64>x1(ip) >> imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDIW: {
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLIW: {
+        setWord(ip, <i32>x1(ip) << imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRLIW: {
+        setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRAIW: {
+        setWord(ip, <i32>x1(ip) >> imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADD: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SUB: {
+        set(ip, x1(ip) - x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLL: {
+        set(ip, x1(ip) << (x2(ip) & 63));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLT: {
+        set(ip, <u64>(<i64>x1(ip) < <i64>x2(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLTU: {
+        set(ip, <u64>(x1(ip) < x2(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_XOR: {
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRL: {
+        set(ip, x1(ip) >> (x2(ip) & 63));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRA: {
+        set(ip, <u64>(<i64>x1(ip) >> (<i64>x2(ip) & 63)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_OR: {
+        set(ip, x1(ip) | x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_AND: {
+        set(ip, x1(ip) & x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDW: {
+        setWord(ip, <i32>x1(ip) + <i32>x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SUBW: {
+        setWord(ip, <i32>x1(ip) - <i32>x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLW: {
+        setWord(ip, <i32>x1(ip) << (<i32>x2(ip) & 31));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRLW: {
+        setWord(ip, <i32>(<u32>x1(ip) >> (<u32>x2(ip) & 31)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRAW: {
+        setWord(ip, <i32>x1(ip) >> (<i32>x2(ip) & 31));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MUL: {
+        set(ip, x1(ip) * x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MULH: {
+        const a = x1(ip);
+        const b = x2(ip);
+        set(ip, mulHigh(a, b) - (<u64>(<i64>a >> 63) & b) - (<u64>(<i64>b >> 63) & a));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MULHSU: {
+        const a = x1(ip);
+        const b = x2(ip);
+        set(ip, mulHigh(a, b) - (<u64>(<i64>a >> 63) & b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MULHU: {
+        set(ip, mulHigh(x1(ip), x2(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_DIV: {
+        const a = <i64>x1(ip);
+        const b = <i64>x2(ip);
+        // -1 apart: the least number divided by it overflows, which WebAssembly traps on
+        set(ip, b == 0 ? <u64>-1 : b == -1 ? <u64>(0 - a) : <u64>(a / b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_DIVU: {
+        const b = x2(ip);
+        set(ip, b == 0 ? <u64>-1 : x1(ip) / b);
+        ip += 8;
+        continue;
+      }
+      case op.OP_REM: {
+        const a = <i64>x1(ip);
+        const b = <i64>x2(ip);
+        set(ip, b == 0 ? <u64>a : b == -1 ? 0 : <u64>(a % b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_REMU: {
+        const a = x1(ip);
+        const b = x2(ip);
+        set(ip, b == 0 ? a : a % b);
+        ip += 8;
+        continue;
+      }
+      case op.OP_MULW: {
+        setWord(ip, <i32>x1(ip) * <i32>x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_DIVW: {
+        const a = <i32>x1(ip);
+        const b = <i32>x2(ip);
+        setWord(ip, b == 0 ? -1 : b == -1 ? 0 - a : a / b);
+        ip += 8;
+        continue;
+      }
+      case op.OP_DIVUW: {
+        const b = <u32>x2(ip);
+        setWord(ip, b == 0 ? -1 : <i32>(<u32>x1(ip) / b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_REMW: {
+        const a = <i32>x1(ip);
+        const b = <i32>x2(ip);
+        setWord(ip, b == 0 ? a : b == -1 ? 0 : a % b);
+        ip += 8;
+        continue;
+      }
+      case op.OP_REMUW: {
+        const a = <u32>x1(ip);
+        const b = <u32>x2(ip);
+        setWord(ip, <i32>(b == 0 ? a : a % b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_LB: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4095) {
+          set(ip, <u64><i64>load<i8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LH: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4094) {
+          set(ip, <u64><i64>load<i16>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LW: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4092) {
+          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LBU: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4095) {
+          set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LHU: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4094) {
+          set(ip, <u64>load<u16>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LWU: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4092) {
+          set(ip, <u64>load<u32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_SB: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4095) {
+          store<u8>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u8>x2(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_SH: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4094) {
+          store<u16>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u16>x2(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_SW: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4092) {
+          store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u32>x2(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_SD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4088) {
+          store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FLW: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (isOn() && va - load<u64>(at) <= 4092) {
+          setSingle(ip, load<u32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FLD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (isOn() && va - load<u64>(at) <= 4088) {
+          setBits(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSW: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (isOn() && va - load<u64>(at, TLB_WRITE) <= 4092) {
+          store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), load<u32>(<usize>load<u8>(ip, 3), RUN + HART_F));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (isOn() && va - load<u64>(at, TLB_WRITE) <= 4088) {
+          store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_BEQ: {
+        if (x1(ip) == x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BNE: {
+        if (x1(ip) != x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BLT: {
+        if (<i64>x1(ip) < <i64>x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BGE: {
+        if (<i64>x1(ip) >= <i64>x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BLTU: {
+        if (x1(ip) < x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BGEU: {
+        if (x1(ip) >= x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BEQ_FAR: {
+        if (x1(ip) == x2(ip)) {
+          target = page + <u64><i64>imm(ip);
+          break;
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BNE_FAR: {
+        if (x1(ip) != x2(ip)) {
+          target = page + <u64><i64>imm(ip);
+          break;
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BLT_FAR: {
+        if (<i64>x1(ip) < <i64>x2(ip)) {
+          target = page + <u64><i64>imm(ip);
+          break;
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BGE_FAR: {
+        if (<i64>x1(ip) >= <i64>x2(ip)) {
+          target = page + <u64><i64>imm(ip);
+          break;
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BLTU_FAR: {
+        if (x1(ip) < x2(ip)) {
+          target = page + <u64><i64>imm(ip);
+          break;
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BGEU_FAR: {
+        if (x1(ip) >= x2(ip)) {
+          target = page + <u64><i64>imm(ip);
+          break;
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BEQZ: {
+        if (x1(ip) == 0) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_BNEZ: {
+        if (x1(ip) != 0) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_J: {
+        limit += imm(ip);
+        ip += imm(ip) + 8;
+        continue;
+      }
+      case op.OP_JAL: {
+        set(ip, page + <u64>load<u16>(ip, 2));
+        limit += imm(ip);
+        ip += imm(ip) + 8;
+        continue;
+      }
+      case op.OP_J_FAR: {
+        target = page + <u64><i64>imm(ip);
+        break;
+      }
+      case op.OP_JAL_FAR: {
+        set(ip, page + <u64>load<u16>(ip, 2));
+        target = page + <u64><i64>imm(ip);
+        break;
+      }
+      case op.OP_JALR: {
+        target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;
+        set(ip, page + <u64>load<u16>(ip, 4));
+        break;
+      }
+      case op.OP_JR: {
+        target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;
+        break;
+      }
+      case op.OP_SH1ADD: {
+        set(ip, (x1(ip) << 1) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SH2ADD: {
+        set(ip, (x1(ip) << 2) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SH3ADD: {
+        set(ip, (x1(ip) << 3) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADD_UW: {
+        set(ip, <u64><u32>x1(ip) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SH1ADD_UW: {
+        set(ip, (<u64><u32>x1(ip) << 1) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SH2ADD_UW: {
+        set(ip, (<u64><u32>x1(ip) << 2) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SH3ADD_UW: {
+        set(ip, (<u64><u32>x1(ip) << 3) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLI_UW: {
+        set(ip, <u64><u32>x1(ip) << imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ANDN: {
+        set(ip, x1(ip) & ~x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ORN: {
+        set(ip, x1(ip) | ~x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_XNOR: {
+        set(ip, ~(x1(ip) ^ x2(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_CLZ: {
+        set(ip, clz<u64>(x1(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_CTZ: {
+        set(ip, ctz<u64>(x1(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_CPOP: {
+        set(ip, popcnt<u64>(x1(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_CLZW: {
+        set(ip, <u64>clz<u32>(<u32>x1(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_CTZW: {
+        set(ip, <u64>ctz<u32>(<u32>x1(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_CPOPW: {
+        set(ip, <u64>popcnt<u32>(<u32>x1(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MAX: {
+        const a = <i64>x1(ip);
+        const b = <i64>x2(ip);
+        set(ip, <u64>(a > b ? a : b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MAXU: {
+        const a = <u64>x1(ip);
+        const b = <u64>x2(ip);
+        set(ip, <u64>(a > b ? a : b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MIN: {
+        const a = <i64>x1(ip);
+        const b = <i64>x2(ip);
+        set(ip, <u64>(a < b ? a : b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MINU: {
+        const a = <u64>x1(ip);
+        const b = <u64>x2(ip);
+        set(ip, <u64>(a < b ? a : b));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SEXT_B: {
+        set(ip, <u64><i64><i8>x1(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SEXT_H: {
+        set(ip, <u64><i64><i16>x1(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ZEXT_H: {
+        set(ip, <u64><u16>x1(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ROL: {
+        set(ip, rotl<u64>(x1(ip), x2(ip) & 63));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ROR: {
+        set(ip, rotr<u64>(x1(ip), x2(ip) & 63));
+        ip += 8;
+        continue;
+      }
+      case op.OP_RORI: {
+        set(ip, rotr<u64>(x1(ip), <u64>imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ROLW: {
+        setWord(ip, <i32>rotl<u32>(<u32>x1(ip), <u32>x2(ip) & 31));
+        ip += 8;
+        continue;
+      }
+      case op.OP_RORW: {
+        setWord(ip, <i32>rotr<u32>(<u32>x1(ip), <u32>x2(ip) & 31));
+        ip += 8;
+        continue;
+      }
+      case op.OP_RORIW: {
+        setWord(ip, <i32>rotr<u32>(<u32>x1(ip), <u32>imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ORC_B: {
+        const a = x1(ip);
+        // bit 7 of each byte: does the byte have a bit at all
+        const any = (((a & 0x7f7f7f7f7f7f7f7f) + 0x7f7f7f7f7f7f7f7f) | a) & 0x8080808080808080;
+        set(ip, (any >> 7) * 255);
+        ip += 8;
+        continue;
+      }
+      case op.OP_REV8: {
+        set(ip, bswap<u64>(x1(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_BCLR: {
+        set(ip, x1(ip) & ~(<u64>1 << (x2(ip) & 63)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_BEXT: {
+        set(ip, (x1(ip) >> (x2(ip) & 63)) & 1);
+        ip += 8;
+        continue;
+      }
+      case op.OP_BINV: {
+        set(ip, x1(ip) ^ (<u64>1 << (x2(ip) & 63)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_BSET: {
+        set(ip, x1(ip) | (<u64>1 << (x2(ip) & 63)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_BCLRI: {
+        set(ip, x1(ip) & ~(<u64>1 << imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_BEXTI: {
+        set(ip, (x1(ip) >> imm(ip)) & 1);
+        ip += 8;
+        continue;
+      }
+      case op.OP_BINVI: {
+        set(ip, x1(ip) ^ (<u64>1 << imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_BSETI: {
+        set(ip, x1(ip) | (<u64>1 << imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_FADD_D: {
+        if (isFast()) {
+          const bits = reinterpret<u64>(f1(ip) + f2(ip));
+          if (isPlain(bits)) {
+            setBits(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSUB_D: {
+        if (isFast()) {
+          const bits = reinterpret<u64>(f1(ip) - f2(ip));
+          if (isPlain(bits)) {
+            setBits(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMUL_D: {
+        if (isFast()) {
+          const bits = reinterpret<u64>(f1(ip) * f2(ip));
+          if (isPlain(bits)) {
+            setBits(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FDIV_D: {
+        if (isFast()) {
+          const bits = reinterpret<u64>(f1(ip) / f2(ip));
+          if (isPlain(bits)) {
+            setBits(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSQRT_D: {
+        if (isFast()) {
+          const bits = reinterpret<u64>(sqrt<f64>(f1(ip)));
+          if (isPlain(bits)) {
+            setBits(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FADD_S: {
+        if (isFast() && boxed(ip)) {
+          const bits = reinterpret<u32>(s1(ip) + s2(ip));
+          if (isPlainSingle(bits)) {
+            setSingle(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSUB_S: {
+        if (isFast() && boxed(ip)) {
+          const bits = reinterpret<u32>(s1(ip) - s2(ip));
+          if (isPlainSingle(bits)) {
+            setSingle(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMUL_S: {
+        if (isFast() && boxed(ip)) {
+          const bits = reinterpret<u32>(s1(ip) * s2(ip));
+          if (isPlainSingle(bits)) {
+            setSingle(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FDIV_S: {
+        if (isFast() && boxed(ip)) {
+          const bits = reinterpret<u32>(s1(ip) / s2(ip));
+          if (isPlainSingle(bits)) {
+            setSingle(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSQRT_S: {
+        if (isFast() && boxed1(ip)) {
+          const bits = reinterpret<u32>(sqrt<f32>(s1(ip)));
+          if (isPlainSingle(bits)) {
+            setSingle(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSGNJ_D: {
+        if (isOn()) {
+          setBits(ip, (load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffffffffffff) | (load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSGNJN_D: {
+        if (isOn()) {
+          setBits(ip, (load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffffffffffff) | (~load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSGNJX_D: {
+        if (isOn()) {
+          setBits(ip, load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) ^ (load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSGNJ_S: {
+        if (isOn() && boxed(ip)) {
+          setSingle(ip, (<u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffff) | (<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSGNJN_S: {
+        if (isOn() && boxed(ip)) {
+          setSingle(ip, (<u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffff) | (~<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FSGNJX_S: {
+        if (isOn() && boxed(ip)) {
+          setSingle(ip, <u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) ^ (<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMV_X_D: {
+        if (isOn()) {
+          set(ip, load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMV_D_X: {
+        if (isOn()) {
+          setBits(ip, x1(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMV_X_W: {
+        if (isOn()) {
+          setWord(ip, <i32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMV_W_X: {
+        if (isOn()) {
+          setSingle(ip, <u32>x1(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FEQ_D: {
+        const a = f1(ip);
+        const b = f2(ip);
+        if (isOn() && a == a && b == b) {
+          set(ip, <u64>(a == b));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FLT_D: {
+        const a = f1(ip);
+        const b = f2(ip);
+        if (isOn() && a == a && b == b) {
+          set(ip, <u64>(a < b));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FLE_D: {
+        const a = f1(ip);
+        const b = f2(ip);
+        if (isOn() && a == a && b == b) {
+          set(ip, <u64>(a <= b));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FEQ_S: {
+        const a = s1(ip);
+        const b = s2(ip);
+        if (isOn() && boxed(ip) && a == a && b == b) {
+          set(ip, <u64>(a == b));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FLT_S: {
+        const a = s1(ip);
+        const b = s2(ip);
+        if (isOn() && boxed(ip) && a == a && b == b) {
+          set(ip, <u64>(a < b));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FLE_S: {
+        const a = s1(ip);
+        const b = s2(ip);
+        if (isOn() && boxed(ip) && a == a && b == b) {
+          set(ip, <u64>(a <= b));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_D_W: {
+        if (isOn()) {
+          setBits(ip, reinterpret<u64>(<f64><i32>x1(ip)));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_D_WU: {
+        if (isOn()) {
+          setBits(ip, reinterpret<u64>(<f64><u32>x1(ip)));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_D_L: {
+        if (isFast()) {
+          setBits(ip, reinterpret<u64>(<f64><i64>x1(ip)));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_S_W: {
+        if (isFast()) {
+          setSingle(ip, reinterpret<u32>(<f32><i32>x1(ip)));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_S_L: {
+        if (isFast()) {
+          setSingle(ip, reinterpret<u32>(<f32><i64>x1(ip)));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_D_S: {
+        const a = s1(ip);
+        if (isOn() && boxed1(ip) && a == a) {
+          setBits(ip, reinterpret<u64>(<f64>a));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_S_D: {
+        if (isFast()) {
+          const bits = reinterpret<u32>(<f32>f1(ip));
+          if (isPlainSingle(bits)) {
+            setSingle(ip, bits);
+            ip += 8;
+            continue;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_W_D: {
+        const a = f1(ip);
+        if (isFast() && a > -2147483649.0 && a < 2147483648.0) {
+          setWord(ip, <i32>a);
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FCVT_L_D: {
+        const a = f1(ip);
+        if (isFast() && a >= -9223372036854775808.0 && a < 9223372036854775808.0) {
+          set(ip, <u64><i64>a);
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      default:
+        why = WHY_SLOW;
+    }
+    if (why != WHY_LIMIT) break;
+    // a jump that may leave the page: everything but the chunk lookup is counted as the jump's own entry
+    const next = target & ~0xfff;
+    if (next != page) {
+      const at = <usize>load<u32>(RUN, HART_ITLB) + <usize>((<u32>target >> 8) & ITLB_MASK);
+      if (load<u64>(at) != next) {
+        store<u64>(RUN, target, HART_PC);
+        ip += 8;
+        why = WHY_FETCH;
+        break;
+      }
+      chunk = load<u32>(at, 8);
+      page = next;
+    }
+    const slot = <usize>load<u16>(chunk + <usize>(<u32>target & 0xffe), CHUNK_MAP);
+    if (slot == 0) {
+      store<u64>(RUN, target, HART_PC);
+      ip += 8;
+      why = WHY_FETCH;
+      break;
+    }
+    const to = chunk + CHUNK_ENTRIES + (slot << 3);
+    limit += to - ip - 8;
+    ip = to;
+  }
+  store<u32>(RUN, <u32>ip, HART_IP);
+  store<u32>(RUN, <u32>limit, HART_LIMIT);
+  store<u32>(RUN, <u32>chunk, HART_CHUNK);
+  store<u64>(RUN, page, HART_PAGE);
+  return why;
+}

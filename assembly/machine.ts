@@ -1,0 +1,189 @@
+/**
+ * machine: the entry of machine.wasm: the whole ABI (docs/core-abi.md), nothing else.
+ *
+ * Used by src/core/ only.
+ * Holds   arguments come from the control plane, which validated them; addresses are the core's own.
+ */
+import {
+  CHANGED_CONTEXT, CHANGED_FLUSH, HART_CHANGED, HART_EXTERNAL, HART_MACHINE, HART_RESERVATION, HARTS_MAX, HART_BYTES,
+  MACHINE_BYTES, MACHINE_CLOCK, MACHINE_DIGEST, MACHINE_EXIT_HART, MACHINE_HARTS, MACHINE_HART_BLOCKS,
+  MACHINE_IDLE_TICKS, MACHINE_QUANTUM, MACHINE_RAM_PAGES, RUN,
+} from "./layout";
+import { hartReset, timeNowOf } from "./hart/state";
+import { sliceEcallDone, sliceMmioDone } from "./hart/slice";
+import { hartAt, hartEnter, hartLeave, runMachine } from "./machine/run";
+import {
+  ARENA, ARENA_EPOCH, ARENA_FRAMES_FREE, ARENA_FRAMES_TOTAL, ARENA_MACHINES_MAX, ARENA_SLOT_OWNER, arenaInit, machineAt,
+} from "./memory/arena";
+import { pageFold, pageIsZero } from "./memory/codec";
+import { FRAME_CHUNK, FRAME_WALK_EPOCH, chunkRelease, chunkReleaseAll, frameAddress, frameEntry } from "./memory/frames";
+import { RAM_GFN, stage2Delete, stage2Frame, stage2New, stage2Own, stage2Read } from "./memory/stage2";
+import { pmpActiveUpdate } from "./mmu/pmp";
+import { instructionDropAll, slotTake, tlbDropAll, tlbInit, zeroTagsDrop } from "./mmu/tlb";
+
+export function hostInit(arenaPages: u32, machinesMax: u32): u32 {
+  const needed = arenaInit(arenaPages, machinesMax);
+  if (needed == 0) tlbInit();
+  return needed;
+}
+
+export function hostFramesTotal(): u32 {
+  return load<u32>(ARENA, ARENA_FRAMES_TOTAL);
+}
+
+export function hostFramesFree(): u32 {
+  return load<u32>(ARENA, ARENA_FRAMES_FREE);
+}
+
+export function machineNew(ramPages: u32, harts: u32, quantum: u32): u32 {
+  if (harts == 0 || harts > <u32>HARTS_MAX || quantum == 0) return 0;
+  const most = load<u32>(ARENA, ARENA_MACHINES_MAX);
+  for (let index: u32 = 0; index < most; index++) {
+    const machine = machineAt(index);
+    if (load<u32>(machine, MACHINE_HARTS) != 0) continue;
+    memory.fill(machine, 0, MACHINE_BYTES + HARTS_MAX * HART_BYTES);
+    if (!stage2New(machine)) return 0;
+    store<u32>(machine, harts, MACHINE_HARTS);
+    store<u32>(machine, ramPages, MACHINE_RAM_PAGES);
+    store<u32>(machine, quantum, MACHINE_QUANTUM);
+    for (let hart: u32 = 0; hart < harts; hart++) {
+      const block = machine + MACHINE_BYTES + <usize>hart * HART_BYTES;
+      store<u32>(machine + (<usize>hart << 2), <u32>block, MACHINE_HART_BLOCKS);
+      store<u32>(block, <u32>machine, HART_MACHINE);
+      hartReset(block, hart);
+    }
+    return <u32>machine;
+  }
+  return 0;
+}
+
+export function machineDelete(machine: u32): void {
+  if (load<u32>(ARENA, ARENA_SLOT_OWNER) == machine) {
+    tlbDropAll(machine);
+    store<u32>(ARENA, 0, ARENA_SLOT_OWNER);
+  }
+  stage2Delete(machine);
+  instructionDropAll();
+  store<u32>(machine, 0, MACHINE_HARTS);
+}
+
+/** RAM back to ZERO and harts back to reset; counters and time go on. */
+export function machineReset(machine: u32): u32 {
+  tlbDropAll(machine);
+  stage2Delete(machine);
+  instructionDropAll();
+  const harts = load<u32>(machine, MACHINE_HARTS);
+  for (let hart: u32 = 0; hart < harts; hart++) hartReset(hartAt(machine, hart), hart);
+  return stage2New(machine) ? 1 : 0;
+}
+
+export function machineHart(machine: u32, index: u32): u32 {
+  return <u32>hartAt(machine, index);
+}
+
+export function machineRun(machine: u32, slots: u32): u32 {
+  return runMachine(machine, slots);
+}
+
+export function machineMmioDone(machine: u32, low: u32, high: u32, isOk: u32): void {
+  const hart = load<u32>(machine, MACHINE_EXIT_HART);
+  slotTake(machine);
+  hartEnter(machine, hart);
+  sliceMmioDone(machine, (<u64>high << 32) | low, isOk != 0);
+  hartLeave(machine, hart);
+}
+
+export function machineEcallDone(machine: u32): void {
+  const hart = load<u32>(machine, MACHINE_EXIT_HART);
+  slotTake(machine);
+  hartEnter(machine, hart);
+  sliceEcallDone(machine);
+  hartLeave(machine, hart);
+}
+
+export function machineExternal(machine: u32, hart: u32, lines: u32): void {
+  store<u32>(hartAt(machine, hart), lines, HART_EXTERNAL);
+}
+
+export function machineTicksLow(machine: u32): u32 {
+  return <u32>timeNowOf(machine);
+}
+
+export function machineTicksHigh(machine: u32): u32 {
+  return <u32>(timeNowOf(machine) >> 32);
+}
+
+export function machineIdleJump(machine: u32, low: u32, high: u32): void {
+  const to = (<u64>high << 32) | low;
+  const now = timeNowOf(machine);
+  if (load<u32>(machine, MACHINE_CLOCK) != 0 || to <= now) return;
+  store<u64>(machine, load<u64>(machine, MACHINE_IDLE_TICKS) + (to - now), MACHINE_IDLE_TICKS);
+}
+
+export function machineSync(machine: u32): void {
+  slotTake(machine);
+  tlbDropAll(machine);
+  const harts = load<u32>(machine, MACHINE_HARTS);
+  for (let hart: u32 = 0; hart < harts; hart++) {
+    hartEnter(machine, hart);
+    store<u32>(RUN, CHANGED_CONTEXT | CHANGED_FLUSH, HART_CHANGED);
+    pmpActiveUpdate();
+    store<u32>(RUN, 0, HART_CHANGED);
+    hartLeave(machine, hart);
+  }
+}
+
+export function machineFlush(machine: u32, what: u32): void {
+  slotTake(machine);
+  if ((what & 1) != 0) tlbDropAll(machine);
+  if ((what & 2) != 0) {
+    chunkReleaseAll();
+    instructionDropAll();
+  }
+}
+
+/** RAM page of a gfn, or u32.MAX_VALUE. */
+function pageOf(machine: u32, gfn: u32): u32 {
+  const page = gfn - <u32>RAM_GFN;
+  return page < load<u32>(machine, MACHINE_RAM_PAGES) ? page : u32.MAX_VALUE;
+}
+
+export function pageRead(machine: u32, gfn: u32): u32 {
+  const page = pageOf(machine, gfn);
+  return page == u32.MAX_VALUE ? 0 : <u32>stage2Read(machine, page);
+}
+
+export function pageWrite(machine: u32, gfn: u32): u32 {
+  const page = pageOf(machine, gfn);
+  if (page == u32.MAX_VALUE) return 0;
+  let frame = stage2Frame(machine, page);
+  if (frame == 0) {
+    frame = stage2Own(machine, page);
+    if (frame == 0) return 0;
+    zeroTagsDrop();
+  }
+  const entry = frameEntry(frame);
+  if (load<u32>(entry, FRAME_CHUNK) != 0) {
+    chunkRelease(entry);
+    instructionDropAll();
+  }
+  if (load<u32>(entry, FRAME_WALK_EPOCH) == load<u32>(ARENA, ARENA_EPOCH)) tlbDropAll(machine);
+  const harts = load<u32>(machine, MACHINE_HARTS);
+  for (let hart: u32 = 0; hart < harts; hart++) { // a write by another agent ends a reservation
+    const block = hartAt(machine, hart);
+    if (load<u64>(block, HART_RESERVATION) >> 12 == <u64>gfn) store<u64>(block, u64.MAX_VALUE, HART_RESERVATION);
+  }
+  return <u32>frameAddress(frame);
+}
+
+export function machineDigestPages(machine: u32): void {
+  const lanes = <usize>machine + MACHINE_DIGEST;
+  memory.fill(lanes, 0, 32);
+  const pages = load<u32>(machine, MACHINE_RAM_PAGES);
+  for (let page: u32 = 0; page < pages; page++) {
+    const frame = stage2Frame(machine, page);
+    if (frame == 0) continue;
+    const at = frameAddress(frame);
+    if (!pageIsZero(at)) pageFold(lanes, page, at);
+  }
+}

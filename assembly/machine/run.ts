@@ -1,0 +1,122 @@
+/**
+ * run: a machine's turns: round-robin over its harts by a fixed quantum of slots, waiting harts included.
+ *
+ * Owns    MACHINE_TURN, each hart's quantum position, and which hart is in RUN.
+ * Used by machine.ts.
+ * Holds   law 0: what happens depends on the state only, never on where a run began or ended. A turn is passed on, and
+ *         interrupts are looked at, only with budget left, so that both belong to what follows.
+ */
+import {
+  EXIT_BUDGET, EXIT_IDLE, HART_BYTES, HART_HSM, HART_QUANTUM_POSITION, HART_RESERVATION, HART_SLOTS, HART_WAITING,
+  MACHINE_EXIT_HART, MACHINE_HARTS, MACHINE_HART_BLOCKS, MACHINE_IDLE_UNTIL, MACHINE_QUANTUM, MACHINE_SLOTS,
+  MACHINE_TURN, RUN,
+} from "../layout";
+import { interruptWakesOf, timerNextOf } from "../hart/interrupt";
+import { SLICE_WAIT, contextUpdate, sample, sliceRun } from "../hart/slice";
+import { floatUpdate } from "../hart/slow";
+import { slotTake } from "../mmu/tlb";
+
+// @ts-ignore: decorator
+@inline
+export function hartAt(machine: usize, hart: u32): usize {
+  return <usize>load<u32>(machine + (<usize>hart << 2), MACHINE_HART_BLOCKS);
+}
+
+/** Brings a hart into RUN. */
+export function hartEnter(machine: usize, hart: u32): void {
+  memory.copy(RUN, hartAt(machine, hart), HART_BYTES);
+  floatUpdate();
+  contextUpdate(machine);
+}
+
+/** Puts RUN back into the hart's block. */
+export function hartLeave(machine: usize, hart: u32): void {
+  memory.copy(hartAt(machine, hart), RUN, HART_BYTES);
+}
+
+// @ts-ignore: decorator
+@inline
+function isWaiting(block: usize): bool {
+  return load<u32>(block, HART_WAITING) != 0 || load<u32>(block, HART_HSM) != 0;
+}
+
+function allWait(machine: usize): bool {
+  const harts = load<u32>(machine, MACHINE_HARTS);
+  for (let hart: u32 = 0; hart < harts; hart++) {
+    if (!isWaiting(hartAt(machine, hart))) return false;
+  }
+  return true;
+}
+
+/** Passes the turn on. Reservations do not survive it. */
+function rotate(machine: usize, block: usize): void {
+  store<u32>(block, 0, HART_QUANTUM_POSITION);
+  store<u64>(block, u64.MAX_VALUE, HART_RESERVATION);
+  const next = load<u32>(machine, MACHINE_TURN) + 1;
+  store<u32>(machine, next == load<u32>(machine, MACHINE_HARTS) ? 0 : next, MACHINE_TURN);
+}
+
+/** All harts wait: gives the turn to the first one that has a reason to go on. False when none has. */
+function wakeOne(machine: usize): bool {
+  const harts = load<u32>(machine, MACHINE_HARTS);
+  const turn = load<u32>(machine, MACHINE_TURN);
+  let until = u64.MAX_VALUE;
+  for (let step: u32 = 0; step < harts; step++) {
+    const hart = (turn + step) % harts;
+    const block = hartAt(machine, hart);
+    if (load<u32>(block, HART_HSM) != 0) continue;
+    if (interruptWakesOf(block)) {
+      const old = hartAt(machine, turn);
+      store<u32>(old, 0, HART_QUANTUM_POSITION);
+      store<u64>(old, u64.MAX_VALUE, HART_RESERVATION);
+      store<u32>(machine, hart, MACHINE_TURN);
+      store<u32>(block, 0, HART_WAITING);
+      return true;
+    }
+    const next = timerNextOf(block);
+    if (next < until) until = next;
+  }
+  store<u64>(machine, until, MACHINE_IDLE_UNTIL);
+  return false;
+}
+
+/** Runs at most `slots` slots over all harts; returns EXIT_*. */
+export function runMachine(machine: usize, slots: u32): u32 {
+  slotTake(machine);
+  const quantum = load<u32>(machine, MACHINE_QUANTUM);
+  const end = load<u64>(machine, MACHINE_SLOTS) + slots;
+  for (;;) {
+    const left = <u32>(end - load<u64>(machine, MACHINE_SLOTS));
+    if (left == 0) return EXIT_BUDGET;
+    const turn = load<u32>(machine, MACHINE_TURN);
+    const block = hartAt(machine, turn);
+    const position = load<u32>(block, HART_QUANTUM_POSITION);
+    if (position >= quantum) {
+      rotate(machine, block);
+      continue;
+    }
+    const share = left < quantum - position ? left : quantum - position;
+    if (isWaiting(block)) {
+      if (allWait(machine)) {
+        if (wakeOne(machine)) continue;
+        return EXIT_IDLE;
+      }
+      if (position == 0 && load<u32>(block, HART_HSM) == 0 && interruptWakesOf(block)) {
+        store<u32>(block, 0, HART_WAITING);
+        continue;
+      }
+      // the slots of a hart that waits pass unused
+      store<u32>(block, position + share, HART_QUANTUM_POSITION);
+      store<u64>(block, load<u64>(block, HART_SLOTS) + share, HART_SLOTS);
+      store<u64>(machine, load<u64>(machine, MACHINE_SLOTS) + share, MACHINE_SLOTS);
+      continue;
+    }
+    hartEnter(machine, turn);
+    if (position == 0) sample(machine);
+    const why = sliceRun(machine, share);
+    hartLeave(machine, turn);
+    if (why == EXIT_BUDGET || why == SLICE_WAIT) continue;
+    store<u32>(machine, turn, MACHINE_EXIT_HART);
+    return why;
+  }
+}
