@@ -272,7 +272,7 @@ function readFloat(csr: u32): bool {
 
 /** SD is derived: FS is the only state that can be Dirty. */
 function mstatusRead(): u64 {
-  const mstatus = load<u64>(RUN, HART_MSTATUS);
+  const mstatus = load<u64>(RUN, HART_MSTATUS) & ~MSTATUS_SD;
   return (mstatus & MSTATUS_FS) == MSTATUS_FS ? mstatus | MSTATUS_SD : mstatus;
 }
 

@@ -10,6 +10,7 @@ import {
   HART_CHUNK, HART_F, HART_FP_FAST, HART_FP_ON, HART_IP, HART_ITLB, HART_LIMIT, HART_PAGE, HART_PC, HART_TLB, RUN,
 } from "../layout";
 import { CHUNK_ENTRIES, CHUNK_MAP, CHUNK_ORIGIN } from "./decode";
+import { fmaFast32, fmaFast64, isFinite32, isFinite64, isSafe32, isSafe64 } from "../isa/fp-fast";
 import { ITLB_MASK, TLB_ADDEND, TLB_MASK, TLB_WRITE } from "../mmu/tlb";
 import * as op from "./ops";
 
@@ -74,6 +75,25 @@ function s2(ip: usize): f32 {
   return load<f32>(<usize>load<u8>(ip, 3), RUN + HART_F);
 }
 
+/** Third float operand of a fused multiply-add: its register is in the immediate. */
+// @ts-ignore: decorator
+@inline
+function f3(ip: usize): f64 {
+  return load<f64>(load<u32>(ip, 4), RUN + HART_F);
+}
+
+// @ts-ignore: decorator
+@inline
+function s3(ip: usize): f32 {
+  return load<f32>(load<u32>(ip, 4), RUN + HART_F);
+}
+
+// @ts-ignore: decorator
+@inline
+function boxed3(ip: usize): bool {
+  return load<i32>(load<u32>(ip, 4), RUN + HART_F + 4) == -1;
+}
+
 /** Both float operands are NaN-boxed singles. */
 // @ts-ignore: decorator
 @inline
@@ -97,22 +117,6 @@ function setBits(ip: usize, value: u64): void {
 @inline
 function setSingle(ip: usize, bits: u32): void {
   store<u64>(<usize>load<u8>(ip, 1), 0xffffffff00000000 | <u64>bits, RUN + HART_F);
-}
-
-/**
- * A double that host arithmetic gave needs no flag but NX when its exponent field is 2 ... 0x7fe: it is neither special
- * nor near enough to underflow for tininess to be in question.
- */
-// @ts-ignore: decorator
-@inline
-function isPlain(bits: u64): bool {
-  return (<u32>(bits >> 52) & 0x7ff) - 2 < 0x7fd;
-}
-
-// @ts-ignore: decorator
-@inline
-function isPlainSingle(bits: u32): bool {
-  return ((bits >> 23) & 0xff) - 2 < 0xfd;
 }
 
 // @ts-ignore: decorator
@@ -935,121 +939,101 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_FADD_D: {
-        if (isFast()) {
-          const bits = reinterpret<u64>(f1(ip) + f2(ip));
-          if (isPlain(bits)) {
-            setBits(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = f1(ip) + f2(ip);
+        if (isFast() && isFinite64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FSUB_D: {
-        if (isFast()) {
-          const bits = reinterpret<u64>(f1(ip) - f2(ip));
-          if (isPlain(bits)) {
-            setBits(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = f1(ip) - f2(ip);
+        if (isFast() && isFinite64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FMUL_D: {
-        if (isFast()) {
-          const bits = reinterpret<u64>(f1(ip) * f2(ip));
-          if (isPlain(bits)) {
-            setBits(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = f1(ip) * f2(ip);
+        if (isFast() && isSafe64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FDIV_D: {
-        if (isFast()) {
-          const bits = reinterpret<u64>(f1(ip) / f2(ip));
-          if (isPlain(bits)) {
-            setBits(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = f1(ip) / f2(ip);
+        if (isFast() && isSafe64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FSQRT_D: {
-        if (isFast()) {
-          const bits = reinterpret<u64>(sqrt<f64>(f1(ip)));
-          if (isPlain(bits)) {
-            setBits(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = sqrt<f64>(f1(ip));
+        if (isFast() && isFinite64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FADD_S: {
-        if (isFast() && boxed(ip)) {
-          const bits = reinterpret<u32>(s1(ip) + s2(ip));
-          if (isPlainSingle(bits)) {
-            setSingle(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = s1(ip) + s2(ip);
+        if (isFast() && boxed(ip) && isFinite32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FSUB_S: {
-        if (isFast() && boxed(ip)) {
-          const bits = reinterpret<u32>(s1(ip) - s2(ip));
-          if (isPlainSingle(bits)) {
-            setSingle(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = s1(ip) - s2(ip);
+        if (isFast() && boxed(ip) && isFinite32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FMUL_S: {
-        if (isFast() && boxed(ip)) {
-          const bits = reinterpret<u32>(s1(ip) * s2(ip));
-          if (isPlainSingle(bits)) {
-            setSingle(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = s1(ip) * s2(ip);
+        if (isFast() && boxed(ip) && isSafe32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FDIV_S: {
-        if (isFast() && boxed(ip)) {
-          const bits = reinterpret<u32>(s1(ip) / s2(ip));
-          if (isPlainSingle(bits)) {
-            setSingle(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = s1(ip) / s2(ip);
+        if (isFast() && boxed(ip) && isSafe32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
       }
       case op.OP_FSQRT_S: {
-        if (isFast() && boxed1(ip)) {
-          const bits = reinterpret<u32>(sqrt<f32>(s1(ip)));
-          if (isPlainSingle(bits)) {
-            setSingle(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = sqrt<f32>(s1(ip));
+        if (isFast() && boxed1(ip) && isFinite32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
@@ -1266,13 +1250,11 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_FCVT_S_D: {
-        if (isFast()) {
-          const bits = reinterpret<u32>(<f32>f1(ip));
-          if (isPlainSingle(bits)) {
-            setSingle(ip, bits);
-            ip += 8;
-            continue;
-          }
+        const value = <f32>f1(ip);
+        if (isFast() && true && isSafe32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
         }
         why = WHY_SLOW;
         break;
@@ -1291,6 +1273,86 @@ export function interpret(): u32 {
         const a = f1(ip);
         if (isFast() && a >= -9223372036854775808.0 && a < 9223372036854775808.0) {
           set(ip, <u64><i64>a);
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMADD_D: {
+        const value = fmaFast64(f1(ip), f2(ip), f3(ip));
+        if (isFast() && isSafe64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMSUB_D: {
+        const value = fmaFast64(f1(ip), f2(ip), -f3(ip));
+        if (isFast() && isSafe64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FNMSUB_D: {
+        const value = fmaFast64(-f1(ip), f2(ip), f3(ip));
+        if (isFast() && isSafe64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FNMADD_D: {
+        const value = fmaFast64(-f1(ip), f2(ip), -f3(ip));
+        if (isFast() && isSafe64(value)) {
+          setBits(ip, reinterpret<u64>(value));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMADD_S: {
+        const value = fmaFast32(s1(ip), s2(ip), s3(ip));
+        if (isFast() && boxed(ip) && boxed3(ip) && isSafe32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FMSUB_S: {
+        const value = fmaFast32(s1(ip), s2(ip), -s3(ip));
+        if (isFast() && boxed(ip) && boxed3(ip) && isSafe32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FNMSUB_S: {
+        const value = fmaFast32(-s1(ip), s2(ip), s3(ip));
+        if (isFast() && boxed(ip) && boxed3(ip) && isSafe32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_FNMADD_S: {
+        const value = fmaFast32(-s1(ip), s2(ip), -s3(ip));
+        if (isFast() && boxed(ip) && boxed3(ip) && isSafe32(value)) {
+          setSingle(ip, reinterpret<u32>(value));
           ip += 8;
           continue;
         }

@@ -119,6 +119,8 @@ export function fmaFast32(a: f32, b: f32, c: f32): f32 {
  * A product below 2^-900 might lose `low`; an overflow inside gives NaN or infinity, which equal nothing here or
  * are turned down by isSafe64.
  */
+// @ts-ignore: decorator
+@inline
 export function fmaFast64(a: f64, b: f64, c: f64): f64 {
   const product = a * b;
   if (!(abs<f64>(product) > 1.1830521861667747e-271)) return NaN;
