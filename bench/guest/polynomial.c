@@ -9,6 +9,7 @@ static double exponential[TERMS], sine[TERMS];
 
 static inline double horner(const double *terms, double at) {
   double value = terms[TERMS - 1];
+#pragma GCC unroll 12
   for (int i = TERMS - 2; i >= 0; i--) value = __builtin_fma(value, at, terms[i]);
   return value;
 }

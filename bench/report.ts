@@ -1,0 +1,158 @@
+/**
+ * report: a case's result, as a row of the table for people and as a line of JSON for machines.
+ *
+ * Used by run, suites, compare.
+ * Holds   `ratio` is Rivulet's speed over the rival's when more is better, and Rivulet's cost over the rival's where
+ *         `aim` is below `must`; SPECIFICATION.md says which case is which.
+ */
+import Table from "cli-table3";
+import {
+  geometricMean,
+  type Interval,
+  type Meets,
+  median,
+  medianInterval,
+  meets,
+  quantile,
+} from "./statistics.ts";
+
+/** One line of `--json`. `must` and `aim` are null for a case that promises nothing; it then meets `aim`. */
+export interface CaseResult {
+  suite: string;
+  case: string;
+  unit: string;
+  /** Rivulet's median. */
+  value: number;
+  p50: number;
+  /** What 99 % of the samples reach or better; null with fewer than 100 samples. */
+  p99: number | null;
+  /** Interleaved pairs. */
+  n: number;
+  rivals: { name: string; value: number }[];
+  /** Median of the ratios of the pairs, and its 95 % interval. */
+  ratio: number;
+  interval: [number, number];
+  must: number | null;
+  aim: number | null;
+  meets: Meets;
+}
+
+/** Samples of one case: index i of every list comes from round i. */
+export interface Samples {
+  suite: string;
+  case: string;
+  unit: string;
+  /** Rivulet's figures, in `unit`. */
+  values: readonly number[];
+  rival: string;
+  rivalValues: readonly number[];
+  /** One ratio per round. */
+  ratios: readonly number[];
+  /** Whether a larger value is the better one. */
+  isMoreBetter: boolean;
+  must?: number;
+  aim?: number;
+}
+
+const P99_SAMPLES_MIN = 100;
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
+/** Summarises samples; every list must hold the same number of rounds, at least one. */
+export function summarise(samples: Samples): CaseResult {
+  const { values, rivalValues, ratios, must, aim } = samples;
+  const n = ratios.length;
+  if (values.length !== n || rivalValues.length !== n) {
+    throw new RangeError(
+      `${samples.case}: ${values.length} values, ${rivalValues.length} of the rival, ${n} ratios`,
+    );
+  }
+  const ratio = median(ratios);
+  const interval: Interval = medianInterval(ratios);
+  const hasPromise = must !== undefined && aim !== undefined;
+  const tail = samples.isMoreBetter ? 0.01 : 0.99;
+  return {
+    suite: samples.suite,
+    case: samples.case,
+    unit: samples.unit,
+    value: rounded(median(values)),
+    p50: rounded(median(values)),
+    p99: n >= P99_SAMPLES_MIN ? rounded(quantile(values, tail)) : null,
+    n,
+    rivals: [{ name: samples.rival, value: rounded(median(rivalValues)) }],
+    ratio: rounded(ratio),
+    interval: [rounded(interval.low), rounded(interval.high)],
+    must: must ?? null,
+    aim: aim ?? null,
+    meets: hasPromise ? meets(ratio, interval, { must, aim }) : "aim",
+  };
+}
+
+/** Samples of the geometric mean over cases that ran in the same rounds: round by round, so it has an interval. */
+export function meanOf(name: string, parts: readonly Samples[]): Samples {
+  const first = parts[0];
+  const across = (pick: (part: Samples) => readonly number[]) =>
+    first.ratios.map((_, round) => geometricMean(parts.map((part) => pick(part)[round])));
+  return {
+    ...first,
+    case: name,
+    values: across((part) => part.values),
+    rivalValues: across((part) => part.rivalValues),
+    ratios: across((part) => part.ratios),
+  };
+}
+
+/** One line of JSON, no line break. */
+export function jsonLine(result: CaseResult): string {
+  return JSON.stringify(result);
+}
+
+function number(value: number | null): string {
+  if (value === null) return "";
+  return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+/** The table, one row per case. */
+export function tableOf(results: readonly CaseResult[]): string {
+  const table = new Table({
+    head: ["case", "unit", "Rivulet", "rival", "", "ratio", "95 %", "n", "must", "aim", "meets"],
+    style: { head: [], border: [], compact: true },
+    colAligns: [
+      "left",
+      "left",
+      "right",
+      "left",
+      "right",
+      "right",
+      "left",
+      "right",
+      "right",
+      "right",
+      "left",
+    ],
+  });
+  for (const one of results) {
+    const rival = one.rivals[0];
+    table.push([
+      `${one.suite} ${one.case}`,
+      one.unit,
+      number(one.value),
+      rival.name,
+      number(rival.value),
+      number(one.ratio),
+      `${number(one.interval[0])} to ${number(one.interval[1])}`,
+      String(one.n),
+      one.must === null ? "-" : String(one.must),
+      one.aim === null ? "-" : String(one.aim),
+      one.must === null ? "-" : one.meets,
+    ]);
+  }
+  return table.toString();
+}
+
+/** 1 when any case is short of what it must reach. */
+export function exitStatus(results: readonly CaseResult[]): number {
+  return results.some((one) => one.meets === "short") ? 1 : 0;
+}

@@ -1,0 +1,188 @@
+/**
+ * suites/debian: the two suites that need the Debian guest: booting it, and busybox inside it.
+ *
+ * Used by run.
+ * Holds   both contenders boot the same kernel and initrd. A boot is charged from the start of the process to the shell
+ *         prompt; a busybox case from the command sent on the console to its marker, in a guest that stays up.
+ */
+import { instructionsOf, type LinuxGuest, qemuLinux, rivuletLinux } from "../contenders.ts";
+import { type Plan, rounds } from "../plan.ts";
+import { type Command, Console } from "../process.ts";
+import type { Progress } from "../progress.ts";
+import { type CaseResult, summarise } from "../report.ts";
+
+const BOOT_SECONDS_MAX = 300;
+const COMMAND_SECONDS_MAX = 300;
+const ESCAPE = "\x1b";
+/** The shell's prompt after the mark of /init; the shell then asks the terminal where its cursor is. */
+const BOOTED = new RegExp(`BOOT-OK[^]*?# (${ESCAPE}\\[6n)?$`);
+
+async function boot(command: Command): Promise<Console> {
+  const guest = new Console(command);
+  try {
+    await guest.expect(BOOTED, BOOT_SECONDS_MAX);
+    return guest;
+  } catch (error) {
+    await guest.kill();
+    throw error;
+  }
+}
+
+async function powerOff(guest: Console): Promise<void> {
+  guest.write("poweroff -f\n");
+  const status = await guest.finish(BOOT_SECONDS_MAX);
+  if (status !== 0) throw new Error(`power-off ended with status ${status}: ${guest.stderr}`);
+}
+
+async function bootSeconds(command: Command): Promise<{ seconds: number; stderr: string }> {
+  const guest = await boot(command);
+  const seconds = guest.cpuSeconds;
+  await powerOff(guest);
+  return { seconds, stderr: guest.stderr };
+}
+
+type Contender = "qemu" | "rivulet";
+
+/** Who goes first alternates, so that a machine that speeds up or slows down does so for both. */
+function orderOf(round: number): readonly Contender[] {
+  return round % 2 === 0 ? ["qemu", "rivulet"] : ["rivulet", "qemu"];
+}
+
+/** CPU seconds from nothing to the shell prompt, under both. */
+export async function bootSuite(
+  guest: LinuxGuest,
+  plan: Plan,
+  progress: Progress,
+): Promise<CaseResult[]> {
+  const seconds = { rivulet: [] as number[], qemu: [] as number[] };
+  const mips: number[] = [];
+  const one: Record<Contender, () => Promise<void>> = {
+    qemu: async () => {
+      seconds.qemu.push((await bootSeconds(qemuLinux(guest))).seconds);
+    },
+    rivulet: async () => {
+      const done = await bootSeconds(rivuletLinux(guest, "virtual"));
+      seconds.rivulet.push(done.seconds);
+      mips.push(instructionsOf(done.stderr) / done.seconds / 1e6);
+    },
+  };
+  if (!plan.only.test("debian")) return [];
+  for (const round of rounds(plan, () => performance.now())) {
+    for (const name of orderOf(round)) {
+      progress.show(`boot: round ${round + 1} of ${plan.pairs}`, name);
+      await one[name]();
+    }
+  }
+  progress.done();
+  const ratios = seconds.rivulet.map((value, round) => value / seconds.qemu[round]);
+  const rivalMips = mips.map((value, round) => value * ratios[round]);
+  const common = { suite: "boot", rival: "qemu", ratios };
+  const cost = { ...common, unit: "CPU s", isMoreBetter: false, must: 3, aim: 2 };
+  const speed = {
+    ...common,
+    unit: "MIPS",
+    isMoreBetter: true,
+    ratios: ratios.map((ratio) => 1 / ratio),
+  };
+  return [
+    summarise({
+      ...cost,
+      case: "debian to shell",
+      values: seconds.rivulet,
+      rivalValues: seconds.qemu,
+    }),
+    summarise({ ...speed, case: "debian speed", values: mips, rivalValues: rivalMips }),
+  ];
+}
+
+/** Writes the data of the cases once, 2.8 MB of decimal numbers, into the guest's memory file system. */
+const PREPARE = "cd /tmp 2>/dev/null || cd /; seq 1 400000 > data";
+
+/** Busybox at work; the answer of each is compared between the contenders. */
+const CASES: readonly { name: string; command: string }[] = [
+  { name: "sha256sum", command: "for i in 1 2 3 4 5 6; do sha256sum data; done" },
+  { name: "md5sum", command: "for i in 1 2 3 4 5 6 7 8 9; do md5sum data; done" },
+  { name: "gzip", command: "gzip -c data | md5sum" },
+  { name: "awk", command: "awk 'BEGIN { for (; i < 400000; i++) s += i * i % 7; print s }'" },
+  {
+    name: "ash",
+    command: "i=0 s=0; while [ $i -lt 40000 ]; do i=$((i+1)) s=$((s+i%7)); done; echo $s",
+  },
+];
+
+interface Timed {
+  seconds: number;
+  answer: string;
+}
+
+/** Runs one command line in a booted guest; CPU seconds until its marker, and what it printed. */
+async function timed(guest: Console, command: string): Promise<Timed> {
+  const before = guest.cpuSeconds;
+  // The marker is quoted in two parts, so the terminal's echo of the command does not hold it.
+  guest.write(`${command}; echo EN''D\n`);
+  const output = await guest.expect(/(?<=^|\n)END\r?\n/, COMMAND_SECONDS_MAX);
+  const seconds = guest.cpuSeconds - before;
+  // Without what the line editor drew: its lines hold the echo or an escape sequence.
+  const lines = output
+    .split(/\r?\n/)
+    .filter((line) => !line.includes(ESCAPE) && !/EN''D|^END$/.test(line));
+  return { seconds, answer: lines.join("\n").trim() };
+}
+
+/** Busybox inside Debian, both guests up all the time and asked in turns; printed, not promised. */
+export async function busyboxSuite(
+  guest: LinuxGuest,
+  plan: Plan,
+  progress: Progress,
+): Promise<CaseResult[]> {
+  const cases = CASES.filter((one) => plan.only.test(`busybox ${one.name}`));
+  if (cases.length === 0) return [];
+  progress.show("busybox: booting both guests");
+  const guests: Record<Contender, Console> = {
+    qemu: await boot(qemuLinux(guest)),
+    rivulet: await boot(rivuletLinux(guest, "host")),
+  };
+  try {
+    return await busyboxRounds(guests, cases, plan, progress);
+  } finally {
+    await guests.qemu.kill();
+    await guests.rivulet.kill();
+    progress.done();
+  }
+}
+
+async function busyboxRounds(
+  guests: Record<Contender, Console>,
+  cases: typeof CASES,
+  plan: Plan,
+  progress: Progress,
+): Promise<CaseResult[]> {
+  for (const name of orderOf(0)) await timed(guests[name], PREPARE);
+  const runs = cases.map((one) => ({ ...one, qemu: [] as number[], rivulet: [] as number[] }));
+  for (const round of rounds(plan, () => performance.now())) {
+    for (const one of runs) {
+      progress.show(`busybox: round ${round + 1} of ${plan.pairs}`, one.name);
+      const answers: string[] = [];
+      for (const name of orderOf(round)) {
+        const { seconds, answer } = await timed(guests[name], one.command);
+        one[name].push(seconds);
+        answers.push(answer);
+      }
+      if (answers[0] !== answers[1] || answers[0] === "") {
+        throw new Error(`busybox ${one.name}: the guests answer ${JSON.stringify(answers)}`);
+      }
+    }
+  }
+  return runs.map((one) =>
+    summarise({
+      suite: "hart",
+      case: `busybox ${one.name}`,
+      unit: "CPU s",
+      values: one.rivulet,
+      rival: "qemu",
+      rivalValues: one.qemu,
+      ratios: one.rivulet.map((seconds, round) => one.qemu[round] / seconds),
+      isMoreBetter: false,
+    }),
+  );
+}
