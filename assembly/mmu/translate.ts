@@ -12,12 +12,12 @@ import {
 } from "../layout";
 import { ARENA, ARENA_EPOCH } from "../memory/arena";
 import {
-  FRAME_CHUNK, FRAME_STORES, FRAME_WALK_EPOCH, FRAME_WALK_REGION, WALK_MANY, frameAddress, frameEntry,
+  FRAME_CHUNK, FRAME_STORES, FRAME_WALK_EPOCH, FRAME_WALK_REGION, WALK_MANY, chunkRelease, frameAddress, frameEntry,
 } from "../memory/frames";
 import { ramPage, stage2Frame, stage2Own, stage2Read } from "../memory/stage2";
 import { MENVCFG_ADUE } from "../hart/state";
 import { pmpAllows, pmpPageUniform } from "./pmp";
-import { REGIME_MACHINE, REGIME_SUM, tlbFillRead, tlbFillWrite, writeTagsDrop, zeroTagsDrop } from "./tlb";
+import { REGIME_MACHINE, REGIME_SUM, instructionDropAll, tlbFillRead, tlbFillWrite, writeTagsDrop, zeroTagsDrop } from "./tlb";
 
 export const ACCESS_LOAD: u32 = 0;
 export const ACCESS_STORE: u32 = 1;
@@ -80,6 +80,10 @@ function accessedSet(machine: usize, at: u64, pte: u64, access: u32): bool {
   if ((pte & wanted) == wanted) return true;
   if ((load<u64>(RUN, HART_MENVCFG) & MENVCFG_ADUE) == 0) return false; // Svade
   const frame = stage2Own(machine, ramPage(machine, at)); // it holds a valid entry, so it is no ZERO page
+  if (load<u32>(frameEntry(frame), FRAME_CHUNK) != 0) { // not frameChanging: the entry still maps the same page
+    chunkRelease(frameEntry(frame));
+    instructionDropAll();
+  }
   store<u64>(frameAddress(frame) + <usize>(at & 0xfff), pte | wanted);
   return true;
 }
