@@ -124,10 +124,11 @@ async function measure(request: Request, base: string, head: string): Promise<Ti
   return all;
 }
 
-/** The gate's verdict on one program: changes are head over base, controls base over base, round by round. */
-function verdictOf(times: Times, floor: number): Gate {
-  const over = (part: readonly number[]) => part.map((value, round) => value / times.base[round]);
-  return gate(over(times.head), over(times.again), floor);
+/** The gate on one program: changes are the head over the mean of both runs of the base, round by round. */
+function verdictOf({ base, again, head }: Times, floor: number): Gate {
+  const changes = head.map((value, round) => value / Math.sqrt(base[round] * again[round]));
+  const controls = again.map((value, round) => value / base[round]);
+  return gate(changes, controls, floor);
 }
 
 function print(all: readonly Times[], floor: number): boolean {
@@ -159,6 +160,11 @@ async function main(args: readonly string[]): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "rivulet-compare-"));
   const base = join(folder, "base");
   const head = join(folder, "head");
+  const remove = () => {
+    rmSync(folder, { recursive: true, force: true });
+    spawnSync("git", ["worktree", "prune"], { cwd: ROOT });
+  };
+  process.on("exit", remove); // an interrupt skips the block below
   try {
     process.stderr.write(`base ${commits.base}\nhead ${commits.head}\nbuilding both\n`);
     buildCommit(commits.base, base);
@@ -168,8 +174,8 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`${canary.end()}\n`);
     return print(all, request.floor) ? 1 : 0;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
-    spawnSync("git", ["worktree", "prune"], { cwd: ROOT });
+    process.off("exit", remove);
+    remove();
   }
 }
 
