@@ -216,6 +216,9 @@ test("with STCE, STIP is the comparator's and the software bit is out of reach",
   assert.is(probe.read(MIP), 0x20n);
   probe.write(MIP, 0n);
   assert.is(probe.read(MIP), 0x20n);
+  probe.write(STIMECMP, 102n);
+  probe.write(MENVCFG, 0n);
+  assert.is(probe.read(MIP), 0x20n, "software's is as it was before STCE");
 });
 
 test("stimecmp below M needs STCE and mcounteren.TM", () => {
