@@ -16,6 +16,7 @@ export interface CoreExports extends Record<string, unknown> {
   hostFramesFree(): number;
   machineNew(ramPages: number, harts: number, quantum: number): number;
   machineDelete(machine: number): void;
+  machineReset(machine: number): number;
   machineHart(machine: number, index: number): number;
   machineRun(machine: number, slots: number): number;
   machineMmioDone(machine: number, low: number, high: number, isOk: number): void;

@@ -87,6 +87,11 @@ export class MachineView extends BlockView {
     this.core.exports.machineDelete(this.address);
   }
 
+  /** RAM back to zeros and harts back to reset; counts and time go on. False when frames ran out. */
+  reset(): boolean {
+    return this.core.exports.machineReset(this.address) !== 0;
+  }
+
   /** Runs at most `slots` instruction slots; the answer is one of EXIT_*. */
   run(slots: number): number {
     return this.core.exports.machineRun(this.address, slots) >>> 0;
@@ -136,13 +141,6 @@ export class MachineView extends BlockView {
 
   get idleTicks(): number {
     return this.getNumber(MACHINE_IDLE_TICKS);
-  }
-
-  /** Carries the counts of an earlier incarnation on, so that time never goes back over a reboot. */
-  continueFrom(counts: { slots: number; retired: number; idleTicks: number }): void {
-    this.setNumber(MACHINE_SLOTS, counts.slots);
-    this.setNumber(MACHINE_RETIRED, counts.retired);
-    this.setNumber(MACHINE_IDLE_TICKS, counts.idleTicks);
   }
 
   /** Frames held by this machine, tables included. */
