@@ -1,9 +1,10 @@
 /**
- * compare: the regression gate: `npm run bench:compare BASE [HEAD] [--pairs N] [--floor PERCENT] [--only RE]`.
+ * compare: the regression gate: `npm run bench:compare BASE [HEAD] [--pairs N] [--floor PERCENT]
+ * [--only RE]`.
  *
- * Builds both commits in worktrees of their own, runs the same guest programs under both in turns, and fails only when
- * a program takes longer by more than the floor and by more than the measured noise. Every round runs the base twice:
- * how far the base is from itself is part of the noise.
+ * Builds both commits in worktrees of their own, runs the same guest programs under both in turns,
+ * and fails only when a program takes longer by more than the floor and by more than the measured
+ * noise. Every round runs the base twice: how far the base is from itself is part of the noise.
  *
  * Owns    two worktrees in the temporary folder, removed at the end.
  * Used by .tools/bench-compare.mjs.
@@ -113,7 +114,8 @@ async function measure(request: Request, base: string, head: string): Promise<Ti
       const time = async (root: string, into: number[]) => {
         into.push((await costOf(one.program, rivuletElf(elf, root))).cpuSeconds);
       };
-      // The head runs between the two runs of the base in every round, whichever of them counts as the base.
+      // The head runs between the two runs of the base in every round, whichever of them counts as
+      // the base.
       const [before, after] = round % 2 === 0 ? [one.base, one.again] : [one.again, one.base];
       await time(base, before);
       await time(head, one.head);
@@ -124,7 +126,10 @@ async function measure(request: Request, base: string, head: string): Promise<Ti
   return all;
 }
 
-/** The gate on one program: changes are the head over the mean of both runs of the base, round by round. */
+/**
+ * The gate on one program: changes are the head over the mean of both runs of the base, round by
+ * round.
+ */
 function verdictOf({ base, again, head }: Times, floor: number): Gate {
   const changes = head.map((value, round) => value / Math.sqrt(base[round] * again[round]));
   const controls = again.map((value, round) => value / base[round]);

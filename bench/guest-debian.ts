@@ -1,5 +1,6 @@
 /**
- * guest-debian: finds the prepared Debian guest's kernel and initrd, preparing it when it is not there.
+ * guest-debian: finds the prepared Debian guest's kernel and initrd, preparing it when it is not
+ * there.
  *
  * Used by run.
  */
@@ -25,7 +26,9 @@ function prepared(): LinuxGuest | undefined {
   return { kernel: join(folder(), kernel), initrd: join(folder(), initrd) };
 }
 
-/** The Debian guest of `rivulet guest prepare debian`, prepared now if need be (progress on stderr). */
+/**
+ * The Debian guest of `rivulet guest prepare debian`, prepared now if need be (progress on stderr).
+ */
 export function debianGuest(): LinuxGuest {
   const found = prepared();
   if (found !== undefined) return found;

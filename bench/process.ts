@@ -2,9 +2,9 @@
  * process: child processes timed in CPU seconds.
  *
  * Used by suites and compare.
- * Holds   CPU seconds are user + system of every thread of the child (for Node: the compiler's and the collector's
- *         too). A run to its end is charged by getrusage, to 1 ms, through the shell's `time`; a live process is read
- *         from /proc, to one clock tick (10 ms).
+ * Holds   CPU seconds are user + system of every thread of the child (for Node: the compiler's and
+ *         the collector's too). A run to its end is charged by getrusage, to 1 ms, through the
+ *         shell's `time`; a live process is read from /proc, to one clock tick (10 ms).
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -75,7 +75,10 @@ export function cpuSecondsOf(report: string): number {
 // The report goes to descriptor 3, so that the child's own stderr stays clean.
 const TIMED = 'TIMEFORMAT="cpu %3U %3S"; { time "$@" 2>&4; } 4>&2 2>&3';
 
-/** Runs a command to its end with no input. Rejects when it does not end within `secondsMax` of real time. */
+/**
+ * Runs a command to its end with no input. Rejects when it does not end within `secondsMax` of real
+ * time.
+ */
 export function runToEnd(command: Command, secondsMax: number): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const shell = ["bash", "-c", TIMED, "timed", ...command];
@@ -103,12 +106,16 @@ export function runToEnd(command: Command, secondsMax: number): Promise<Finished
 
 /** User and system clock ticks of a whole process, from the text of /proc/PID/stat. */
 export function ticksOf(stat: string): number {
-  // The second field is the program's name in parentheses and may hold anything, blanks and parentheses too.
+  // The second field is the program's name in parentheses and may hold anything, blanks and
+  // parentheses too.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[11]) + Number(fields[12]); // fields 14 and 15 of proc(5)
 }
 
-/** A live process with a console: write to it, wait for what it prints, read what it has used so far. */
+/**
+ * A live process with a console: write to it, wait for what it prints, read what it has used so
+ * far.
+ */
 export class Console {
   readonly #child: ChildProcess;
   readonly #closed: Promise<number>;
@@ -154,8 +161,8 @@ export class Console {
   }
 
   /**
-   * Waits until the output not yet taken matches, takes it up to the end of the match and returns that part. Rejects
-   * with the end of the output when the process ends first or `secondsMax` pass.
+   * Waits until the output not yet taken matches, takes it up to the end of the match and returns
+   * that part. Rejects with the end of the output when the process ends first or `secondsMax` pass.
    */
   async expect(pattern: RegExp, secondsMax: number): Promise<string> {
     let isLate = false;
@@ -185,7 +192,10 @@ export class Console {
     }
   }
 
-  /** Waits for the end of the process for at most `secondsMax`, then kills it; returns its status, -1 when killed. */
+  /**
+   * Waits for the end of the process for at most `secondsMax`, then kills it; returns its status,
+   * -1 when killed.
+   */
   async finish(secondsMax: number): Promise<number> {
     const timer = setTimeout(() => end(this.#child), secondsMax * 1000);
     try {

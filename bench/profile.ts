@@ -1,10 +1,12 @@
 /**
  * profile: which instructions, and which pairs of neighbours, a bench program executes. Run it as
- * `node dist/bench/profile.js [PROGRAM]... [--part N] [--top N]`; what the interpreter should fuse is read from here.
+ * `node dist/bench/profile.js [PROGRAM]... [--part N] [--top N]`; what the interpreter should fuse
+ * is read from here.
  *
- * Holds   the counts are QEMU's: it logs each translated block once with its instructions (in_asm) and each executed
- *         block by address (exec), so what is counted is what any RV64 machine executes, whatever our own core does.
- *         Pairs across a block's end are counted too: `executed next` is what a fused handler needs to know.
+ * Holds   the counts are QEMU's: it logs each translated block once with its instructions (in_asm)
+ *         and each executed block by address (exec), so what is counted is what any RV64 machine
+ *         executes, whatever our own core does. Pairs across a block's end are counted too:
+ *         `executed next` is what a fused handler needs to know.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";

@@ -2,8 +2,9 @@
  * programs: the C programs of guest/, how much work each does, and what it must answer.
  *
  * Used by toolchain (build), suites/hart, profile, compare.
- * Holds   each runs for 0.7 to 0.9 CPU seconds under QEMU 7.2; `checksum` is what the native build of the same source
- *         prints (test/bench/programs.test.ts compares them), so a contender that computes wrongly has no time.
+ * Holds   each runs for about 0.4 CPU seconds under QEMU 7.2, start-up aside. `checksum` is what a
+ *         native build of the same source prints (test/bench/programs.test.ts compares them), so a
+ *         contender that computes wrongly has no time.
  */
 
 /** Which promise a program counts towards. */
@@ -20,7 +21,10 @@ export interface Program {
   checksum: string;
 }
 
-/** Does nothing: its CPU seconds are start-up, and are taken off every other program of the same round. */
+/**
+ * Does nothing: its CPU seconds are start-up, and are taken off every other program of the same
+ * round.
+ */
 export const START: Program = {
   name: "null",
   group: "start",
@@ -41,25 +45,25 @@ function program(
 
 /** Every program that is timed. */
 export const PROGRAMS: readonly Program[] = [
-  program("integer", "sieve", "integer", 180, "1cf9d69857ed1360"),
-  program("integer", "crc", "integer", 1200, "f7a42b7b32f300d1"),
-  program("integer", "digest", "integer", 2900, "22d1e21eafde54f0"),
-  program("integer", "matrix", "integer", 400, "d0605dabb0ee2240"),
-  program("integer", "sort", "branchy", 200, "ebd0ba55d23a1f72"),
-  program("integer", "queens", "branchy", 500, "6a03461dcdcdf2c6"),
-  program("integer", "interpreter", "branchy", 170, "4c97ef5bec943c93"),
-  program("integer", "search", "branchy", 4500, "04d70a3b1852b37e"),
-  program("integer", "recurse", "calls", 2800, "45b3fda545f81bea"),
-  program("integer", "dispatch", "calls", 11000, "b02081453912519b"),
-  program("integer", "chase", "memory", 56, "5157991ef8b053ec"),
-  program("integer", "table", "memory", 250, "c398ed547806796a"),
-  program("integer", "copy", "memory", 3000, "73fe774bacc0c367"),
-  program("float", "bodies", "add mul div sqrt", 500, "d545d97b7ec31950"),
-  program("float", "mandelbrot", "add mul compare", 110, "4b1c6951d29ccccc"),
-  program("float", "spectral", "add mul div convert", 1900, "601c86ba8ae95117"),
-  program("float", "filter", "single add mul div", 380, "0573899a5eaea003"),
-  program("fused", "fused", "double fma, loads", 270, "927ffdfcf8d034ae"),
-  program("fused", "polynomial", "double fma, chains", 1600, "bb181fddd0752c56"),
+  program("integer", "sieve", "integer", 90, "22afab9709c944e5"),
+  program("integer", "crc", "integer", 600, "583cffefad8b9625"),
+  program("integer", "digest", "integer", 1450, "9cf4b6918b0d202f"),
+  program("integer", "matrix", "integer", 200, "75237d7eee582779"),
+  program("integer", "sort", "branchy", 100, "70fc300cc300893b"),
+  program("integer", "queens", "branchy", 250, "b71036e74d783340"),
+  program("integer", "interpreter", "branchy", 85, "ca975dabc48fa940"),
+  program("integer", "search", "branchy", 2250, "0ef0b4ec1729531b"),
+  program("integer", "recurse", "calls", 1400, "d7d96e102f7f2ebc"),
+  program("integer", "dispatch", "calls", 5500, "070fc1f234b6e979"),
+  program("integer", "chase", "memory", 28, "f3b952acec1a2b47"),
+  program("integer", "table", "memory", 125, "491486dc304dc041"),
+  program("integer", "copy", "memory", 1500, "477b26c9e1162f55"),
+  program("float", "bodies", "add mul div sqrt", 250, "6a6b350e88b787c9"),
+  program("float", "mandelbrot", "add mul compare", 55, "50b7bcf3dbddd23b"),
+  program("float", "spectral", "add mul div convert", 950, "6b0c16d6884a5b1a"),
+  program("float", "filter", "single add mul div", 190, "17f12ea4c15735f2"),
+  program("fused", "fused", "double fma, loads", 135, "171c82675401acd3"),
+  program("fused", "polynomial", "double fma, chains", 800, "5f3200e5f155d729"),
 ];
 
 /** The program of that name, `null` included; undefined when there is none. */

@@ -9,7 +9,9 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 export class Progress {
   #step = "";
 
-  /** `step` is what a log keeps (round 3 of 30), `detail` what only a terminal shows (the program). */
+  /**
+   * `step` is what a log keeps (round 3 of 30), `detail` what only a terminal shows (the program).
+   */
   show(step: string, detail = ""): void {
     if (process.stderr.isTTY) {
       process.stderr.write(`\r\x1b[K${step} ${detail}`);
@@ -28,8 +30,9 @@ export class Progress {
 const CANARY_STEP_MS = 5;
 
 /**
- * Stall canary: a timer in this process, which otherwise only waits for its children. How late the timer comes is
- * how long the machine itself stood still, and no pause measured meanwhile means anything below that.
+ * Stall canary: a timer in this process, which otherwise only waits for its children. How late the
+ * timer comes is how long the machine itself stood still, and no pause measured meanwhile means
+ * anything below that.
  */
 export class Canary {
   readonly #delay = monitorEventLoopDelay({ resolution: CANARY_STEP_MS });

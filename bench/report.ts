@@ -2,8 +2,8 @@
  * report: a case's result, as a row of the table for people and as a line of JSON for machines.
  *
  * Used by run, suites, compare.
- * Holds   `ratio` is Rivulet's speed over the rival's when more is better, and Rivulet's cost over the rival's where
- *         `aim` is below `must`; SPECIFICATION.md says which case is which.
+ * Holds   `ratio` is Rivulet's speed over the rival's when more is better, and Rivulet's cost over
+ *         the rival's where `aim` is below `must`; SPECIFICATION.md says which case is which.
  */
 import Table from "cli-table3";
 import {
@@ -16,7 +16,10 @@ import {
   quantile,
 } from "./statistics.ts";
 
-/** One line of `--json`. `must` and `aim` are null for a case that promises nothing; it then meets `aim`. */
+/**
+ * One line of `--json`. `must` and `aim` are null for a case that promises nothing; it then meets
+ * `aim`.
+ */
 export interface CaseResult {
   suite: string;
   case: string;
@@ -90,7 +93,10 @@ export function summarise(samples: Samples): CaseResult {
   };
 }
 
-/** Samples of the geometric mean over cases that ran in the same rounds: round by round, so it has an interval. */
+/**
+ * Samples of the geometric mean over cases that ran in the same rounds: round by round, so it has
+ * an interval.
+ */
 export function meanOf(name: string, parts: readonly Samples[]): Samples {
   const first = parts[0];
   const across = (pick: (part: Samples) => readonly number[]) =>

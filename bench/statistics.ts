@@ -2,8 +2,8 @@
  * statistics: what a bench says about its samples.
  *
  * Used by suites (median, interval, geometric mean), report (verdict), compare (gate).
- * Holds   no sample is dropped and nothing is assumed about their distribution: quantiles, and the interval of the
- *         median from order statistics.
+ * Holds   no sample is dropped and nothing is assumed about their distribution: quantiles, and the
+ *         interval of the median from order statistics.
  */
 
 /** Closed interval, low <= high. */
@@ -12,7 +12,9 @@ export interface Interval {
   high: number;
 }
 
-/** What a case promises: `must` and `aim` of its ratio. Lower is better when `aim` is below `must`. */
+/**
+ * What a case promises: `must` and `aim` of its ratio. Lower is better when `aim` is below `must`.
+ */
 export interface Promised {
   must: number;
   aim: number;
@@ -40,7 +42,10 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** Geometric mean of positive numbers: the only mean of ratios that does not depend on which side is the base. */
+/**
+ * Geometric mean of positive numbers: the only mean of ratios that does not depend on which side is
+ * the base.
+ */
 export function geometricMean(values: readonly number[]): number {
   let sum = 0;
   for (const value of sorted(values)) {
@@ -52,9 +57,10 @@ export function geometricMean(values: readonly number[]): number {
 }
 
 /**
- * Ranks (counted from 1) of the order statistics that enclose the median with at least 95 %: the largest k for which a
- * fair coin shows fewer than k heads in n throws with a probability of at most 2.5 %. With fewer than 6 samples
- * no pair of ranks reaches 95 %, and the answer is the whole range.
+ * Ranks (counted from 1) of the order statistics that enclose the median with at least 95 %: the
+ * largest k for which a fair coin shows fewer than k heads in n throws with a probability of at
+ * most 2.5 %. With fewer than 6 samples no pair of ranks reaches 95 %, and the answer is the whole
+ * range.
  */
 export function medianRanks(count: number): { low: number; high: number } {
   let term = 0.5 ** count; // P(0 heads); count <= 1000 keeps it above the smallest double
@@ -76,8 +82,8 @@ export function medianInterval(values: readonly number[]): Interval {
 }
 
 /**
- * Verdict: `short` only when the whole interval misses `must` (noise alone never fails a build), `aim` when the median
- * reaches `aim`, `must` in between.
+ * Verdict: `short` only when the whole interval misses `must` (noise alone never fails a build),
+ * `aim` when the median reaches `aim`, `must` in between.
  */
 export function meets(ratio: number, interval: Interval, promise: Promised): Meets {
   const isLowerBetter = promise.aim < promise.must;
@@ -87,7 +93,10 @@ export function meets(ratio: number, interval: Interval, promise: Promised): Mee
   return sign * ratio >= sign * promise.aim ? "aim" : "must";
 }
 
-/** What the regression gate found for one case; `change` and `noise` are fractions (0.05 = 5 % more time). */
+/**
+ * What the regression gate found for one case; `change` and `noise` are fractions (0.05 = 5 % more
+ * time).
+ */
 export interface Gate {
   change: number;
   noise: number;
@@ -95,9 +104,9 @@ export interface Gate {
 }
 
 /**
- * The gate: `changes` are time ratios head / base, `controls` base / base from the same rounds. A regression exceeds
- * the floor and the measured noise, which is the wider of two: how far the interval of the change reaches from its
- * median, and how far the base seems to be from itself.
+ * The gate: `changes` are time ratios head / base, `controls` base / base from the same rounds. A
+ * regression exceeds the floor and the measured noise, which is the wider of two: how far the
+ * interval of the change reaches from its median, and how far the base seems to be from itself.
  */
 export function gate(changes: readonly number[], controls: readonly number[], floor: number): Gate {
   const middle = median(changes);

@@ -69,7 +69,8 @@ function isFresh(output: string): boolean {
   return [...inputs, table].every((path) => statSync(path).mtimeMs < built);
 }
 
-// -ffp-contract=off: only what the source writes as fma is fused, so that a native build computes the same bits.
+// -ffp-contract=off: only what the source writes as fma is fused, so that a native build computes
+// the same bits.
 const COMMON = ["-O2", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Werror"];
 
 /** Builds guest/NAME.c for the virt map unless it is up to date; returns the path of the ELF. */
@@ -100,7 +101,9 @@ export function buildGuest(program: Program, rounds = program.rounds): string {
   return output;
 }
 
-/** Builds the same source for this machine; returns the path of the executable. Throws MissingTool. */
+/**
+ * Builds the same source for this machine; returns the path of the executable. Throws MissingTool.
+ */
 export function buildNative(program: Program): string {
   const output = join(OUTPUT, `${program.name}.native`);
   if (isFresh(output)) return output;

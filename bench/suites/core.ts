@@ -1,9 +1,11 @@
 /**
- * suites/core: the data plane's own pieces, in one process, beside plain TypeScript doing the same job.
+ * suites/core: the data plane's own pieces, in one process, beside plain TypeScript doing the same
+ * job.
  *
  * Used by run.
- * Holds   `benchmark` times each side for a moment per round, in turns; the answers of both sides are compared before
- *         anything is timed. Nothing is promised: these figures say why a piece is in AssemblyScript.
+ * Holds   `benchmark` times each side for a moment per round, in turns; the answers of both sides
+ *         are compared before anything is timed. Nothing is promised: these figures say why a piece
+ *         is in AssemblyScript.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -37,7 +39,9 @@ interface Case {
   theirs: () => void;
 }
 
-/** The hash that a TypeScript author would write: four 32-bit lanes, one multiplication per word. */
+/**
+ * The hash that a TypeScript author would write: four 32-bit lanes, one multiplication per word.
+ */
 function hashPage(words: Uint32Array, lanes: Uint32Array): void {
   let [a, b, c, d] = lanes;
   for (let at = 0; at < words.length; at += 4) {
@@ -53,7 +57,10 @@ function hashPage(words: Uint32Array, lanes: Uint32Array): void {
   lanes.set([a, b, c, d]);
 }
 
-/** Sv39 tables at the start of RAM: root, one middle table, `leaves` leaves; virtual page v maps to page v of RAM. */
+/**
+ * Sv39 tables at the start of RAM: root, one middle table, `leaves` leaves; virtual page v maps to
+ * page v of RAM.
+ */
 function buildTables(machine: MachineView, leaves: number): void {
   const entry = (page: number, flags: number) =>
     BigInt((RAM_BASE / FRAME_BYTES + page) * 1024 + flags);

@@ -2,8 +2,9 @@
  * suites/debian: the two suites that need the Debian guest: booting it, and busybox inside it.
  *
  * Used by run.
- * Holds   both contenders boot the same kernel and initrd. A boot is charged from the start of the process to the shell
- *         prompt; a busybox case from the command sent on the console to its marker, in a guest that stays up.
+ * Holds   both contenders boot the same kernel and initrd. A boot is charged from the start of the
+ *         process to the shell prompt; a busybox case from the command sent on the console to its
+ *         marker, in a guest that stays up.
  */
 import { instructionsOf, type LinuxGuest, qemuLinux, rivuletLinux } from "../contenders.ts";
 import { type Plan, rounds } from "../plan.ts";
@@ -14,7 +15,9 @@ import { type CaseResult, summarise } from "../report.ts";
 const BOOT_SECONDS_MAX = 300;
 const COMMAND_SECONDS_MAX = 300;
 const ESCAPE = "\x1b";
-/** The shell's prompt after the mark of /init; the shell then asks the terminal where its cursor is. */
+/**
+ * The shell's prompt after the mark of /init; the shell then asks the terminal where its cursor is.
+ */
 const BOOTED = new RegExp(`BOOT-OK[^]*?# (${ESCAPE}\\[6n)?$`);
 
 async function boot(command: Command): Promise<Console> {
@@ -95,7 +98,10 @@ export async function bootSuite(
   ];
 }
 
-/** Writes the data of the cases once, 2.8 MB of decimal numbers, into the guest's memory file system. */
+/**
+ * Writes the data of the cases once, 2.8 MB of decimal numbers, into the guest's memory file
+ * system.
+ */
 const PREPARE = "cd /tmp 2>/dev/null || cd /; seq 1 400000 > data";
 
 /** Busybox at work; the answer of each is compared between the contenders. */

@@ -2,9 +2,10 @@
  * suites/hart: the C programs of guest/, bare metal, beside QEMU's translator.
  *
  * Used by run.
- * Holds   each round runs every program once under both, QEMU first in even rounds and second in odd ones, so that a
- *         machine that speeds up or slows down does so for both. Start-up (the `null` program, median over the rounds)
- *         is taken off. MIPS of both is the same instruction count, Rivulet's, over each one's CPU seconds.
+ * Holds   each round runs every program once under both, QEMU first in even rounds and second in
+ *         odd ones, so that a machine that speeds up or slows down does so for both. Start-up (the
+ *         `null` program, median over the rounds) is taken off. MIPS of both is the same
+ *         instruction count, Rivulet's, over each one's CPU seconds.
  */
 import { type Cost, costOf, qemuElf, rivuletElf } from "../contenders.ts";
 import { type Plan, rounds } from "../plan.ts";
@@ -27,7 +28,10 @@ const GROUPS: readonly { group: Group; name: string; must: number; aim: number }
   { group: "fused", name: "fused mean", must: 0.3, aim: 0.6 },
 ];
 
-/** Samples of one program after start-up is taken off; throws when a run was not longer than start-up. */
+/**
+ * Samples of one program after start-up is taken off; throws when a run was not longer than
+ * start-up.
+ */
 export function samplesOf(runs: Runs, start: Runs): Samples {
   const name = runs.program.name;
   const net = (costs: readonly Cost[], idle: readonly Cost[]) => {

@@ -1,5 +1,6 @@
 /**
- * bench/report and bench/suites/hart: the shape of a result, means by rounds, start-up taken off, exit status.
+ * bench/report and bench/suites/hart: the shape of a result, means by rounds, start-up taken off,
+ * exit status.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -18,7 +18,10 @@ const test = suite("bench/statistics");
 const near = (got: number, wanted: number) =>
   assert.ok(Math.abs(got - wanted) < 1e-9, `${got}, not ${wanted}`);
 
-/** Numbers 1 ... n in an order that is not sorted: multiples of 7 modulo a prime above n, those up to n. */
+/**
+ * Numbers 1 ... n in an order that is not sorted: multiples of 7 modulo a prime above n, those up
+ * to n.
+ */
 function shuffled(n: number): number[] {
   const prime = 1009;
   const all = Array.from({ length: prime - 1 }, (_, index) => (7 * (index + 1)) % prime);
@@ -79,7 +82,9 @@ test("the ranks cover the median with 95 % and no narrower pair does", () => {
   }
 });
 
-/** Chance that the median lies between order statistics low and n + 1 - low, by Pascal's triangle. */
+/**
+ * Chance that the median lies between order statistics low and n + 1 - low, by Pascal's triangle.
+ */
 function coverage(n: number, low: number): number {
   let row = [1];
   for (let throwCount = 0; throwCount < n; throwCount++) {
