@@ -1,0 +1,24 @@
+/**
+ * index: the public API, the same on every JavaScript host. node.ts and browser.ts add the platform.
+ */
+export type { CoreCounters, MachineView } from "./core/machine-view.ts";
+export { VmError, type VmErrorCode } from "./errors.ts";
+export {
+  type ClockKind,
+  type MachineConfig,
+  type MmuKind,
+  parseBytes,
+  type ResolvedConfig,
+} from "./machine/config.ts";
+export type { MachineConsole } from "./machine/console.ts";
+export { type ElfProgram, isElf, parseElf } from "./machine/elf.ts";
+export { Host, type HostOptions, type HostStats } from "./machine/host.ts";
+export { isImage } from "./machine/image.ts";
+export type {
+  Machine,
+  MachineEvents,
+  MachineStats,
+  RunBudget,
+} from "./machine/machine.ts";
+export type { MachineState, RunResult } from "./machine/result.ts";
+export type { Platform } from "./platform/contract.ts";

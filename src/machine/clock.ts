@@ -1,0 +1,105 @@
+/**
+ * clock: where guest time comes from: the instruction count, or the host.
+ *
+ * Owns    the host clock's offset, so that time stands still while a machine does not run.
+ * Used by runner.ts around every slice.
+ * Holds   machine time never goes back. Under the host clock the core estimates within a slice from the slots used, at
+ *         a measured rate and by a bounded span, so that a guest that reads time in a loop sees it move.
+ */
+import type { MachineView } from "../core/machine-view.ts";
+import type { Platform } from "../platform/contract.ts";
+import type { ClockKind } from "./config.ts";
+
+/** Ticks of the 10 MHz timebase in a millisecond. */
+export const TICKS_PER_MS = 10_000;
+/** Slots of 10 ns in a tick, when one hart runs. */
+const SLOTS_PER_TICK = 10;
+/** The estimate within a slice runs ahead of the host by this much at most. */
+const SPAN_TICKS = 8 * TICKS_PER_MS;
+const RATE_ONE = 65536;
+/** 100 MIPS until measured. */
+const RATE_START = RATE_ONE / SLOTS_PER_TICK;
+
+/** The clock of one machine. */
+export interface MachineClock {
+  readonly kind: ClockKind;
+  /** The machine begins to run. */
+  start(view: MachineView): void;
+  /** The machine does not run any more; time stands still. */
+  stop(): void;
+  /** Brings machine time up to date; called before a slice and after a wait. */
+  update(view: MachineView): void;
+  /** Slots after which machine time is `ticks`: exact when virtual, an estimate otherwise. At least 1. */
+  slotsUntil(view: MachineView, ticks: number): number;
+}
+
+/** Time is slots / harts x 10 ns plus idle jumps. */
+class VirtualClock implements MachineClock {
+  readonly kind = "virtual";
+  start(): void {}
+  stop(): void {}
+  update(): void {}
+
+  slotsUntil(view: MachineView, ticks: number): number {
+    const due = (ticks - view.idleTicks) * SLOTS_PER_TICK * view.harts.length;
+    return Math.max(1, due - view.slots);
+  }
+}
+
+/** Time follows the platform's monotonic clock while the machine runs. */
+class HostClock implements MachineClock {
+  readonly kind = "host";
+  readonly #platform: Platform;
+  /** Host time at which machine time would have been 0. */
+  #zeroMs = 0;
+  #isRunning = false;
+  #rate = RATE_START;
+  #lastMs = 0;
+  #lastSlots = 0;
+
+  constructor(platform: Platform) {
+    this.#platform = platform;
+  }
+
+  start(view: MachineView): void {
+    const now = this.#platform.monotonicMs();
+    this.#zeroMs = now - view.ticks / TICKS_PER_MS;
+    this.#isRunning = true;
+    this.#lastMs = now;
+    this.#lastSlots = view.slots;
+    this.update(view);
+  }
+
+  stop(): void {
+    this.#isRunning = false;
+  }
+
+  update(view: MachineView): void {
+    if (!this.#isRunning) return;
+    const nowMs = this.#platform.monotonicMs();
+    this.#measure(nowMs, view.slots);
+    const ticks = Math.floor((nowMs - this.#zeroMs) * TICKS_PER_MS);
+    view.setHostTime(Math.max(ticks, view.ticks), this.#rate, SPAN_TICKS);
+  }
+
+  /** Ticks per slot over the last stretch that was long enough to tell, a little low so as not to run ahead. */
+  #measure(nowMs: number, slots: number): void {
+    const ms = nowMs - this.#lastMs;
+    const used = slots - this.#lastSlots;
+    if (ms >= 0.5 && used >= 10_000) {
+      const rate = ((ms * TICKS_PER_MS) / used) * RATE_ONE * 0.9;
+      this.#rate = Math.max(1, Math.min(RATE_ONE * SLOTS_PER_TICK, Math.round(rate)));
+    }
+    this.#lastMs = nowMs;
+    this.#lastSlots = slots;
+  }
+
+  slotsUntil(view: MachineView, ticks: number): number {
+    return Math.max(1, Math.ceil(((ticks - view.ticks) * RATE_ONE) / this.#rate));
+  }
+}
+
+/** The clock that a configuration asks for. */
+export function makeClock(kind: ClockKind, platform: Platform): MachineClock {
+  return kind === "host" ? new HostClock(platform) : new VirtualClock();
+}

@@ -1,0 +1,179 @@
+/**
+ * console: the machine's terminal as streams: bytes in, bytes out.
+ *
+ * Owns    input that the guest has not taken yet, output that nobody has taken yet.
+ * Used by machine.ts, which shows it to the caller; its devices take and give through ConsoleEnd.
+ * Holds   output is handed over in the order written; input enters the guest only through the port, at its pace.
+ */
+
+/** The guest's side: a device that takes input bytes when it has room. */
+export interface ConsolePort {
+  /** Bytes that `offer` takes now. */
+  readonly inputRoom: number;
+  offer(bytes: Uint8Array): void;
+}
+
+/** The caller's side of a machine's console. */
+export interface MachineConsole extends AsyncIterable<Uint8Array> {
+  /** Queues input; strings as UTF-8. */
+  write(data: Uint8Array | string): void;
+  /** Hands every piece of output to `listener`; the returned function ends that. Bytes are the listener's to keep. */
+  onOutput(listener: (bytes: Uint8Array) => void): () => void;
+  /** From now on an idle machine waits for input instead of racing through virtual time. */
+  openInput(): void;
+  /** No more input comes. The machine goes on. */
+  closeInput(): void;
+  readonly isInputOpen: boolean;
+  /** Bytes written that the guest has not taken. */
+  readonly inputPending: number;
+}
+
+const CHUNK_BYTES = 4096;
+/** Output kept for a listener that has not come yet; beyond it the oldest goes. */
+const BACKLOG_BYTES_MAX = 1 << 20;
+
+/** Both sides of the console. */
+export class ConsoleEnd implements MachineConsole {
+  #isInputOpen: boolean;
+  readonly #input: Uint8Array[] = [];
+  #inputPending = 0;
+  #port: ConsolePort | null = null;
+  readonly #listeners = new Set<(bytes: Uint8Array) => void>();
+  #chunk = new Uint8Array(CHUNK_BYTES);
+  #chunkUsed = 0;
+  #backlog: Uint8Array[] = [];
+  #backlogBytes = 0;
+  #isEnded = false;
+  #onEnd = new Set<() => void>();
+  readonly #onInput: () => void;
+
+  /** `onInput` is called when input came or will not come any more. */
+  constructor(isInputOpen: boolean, onInput: () => void) {
+    this.#isInputOpen = isInputOpen;
+    this.#onInput = onInput;
+  }
+
+  get isInputOpen(): boolean {
+    return this.#isInputOpen;
+  }
+
+  get inputPending(): number {
+    return this.#inputPending;
+  }
+
+  write(data: Uint8Array | string): void {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
+    if (bytes.length === 0) return;
+    this.#input.push(bytes);
+    this.#inputPending += bytes.length;
+    this.#onInput();
+  }
+
+  openInput(): void {
+    this.#isInputOpen = true;
+  }
+
+  closeInput(): void {
+    this.#isInputOpen = false;
+    this.#onInput();
+  }
+
+  onOutput(listener: (bytes: Uint8Array) => void): () => void {
+    this.#listeners.add(listener);
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    this.#backlogBytes = 0;
+    for (const bytes of backlog) listener(bytes);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Output as it comes, until the machine is disposed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    const queue: Uint8Array[] = [];
+    let wake = () => {};
+    const stop = this.onOutput((bytes) => {
+      queue.push(bytes);
+      wake();
+    });
+    const end = () => wake();
+    this.#onEnd.add(end);
+    try {
+      for (;;) {
+        const bytes = queue.shift();
+        if (bytes !== undefined) yield bytes;
+        else if (this.#isEnded) return;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      stop();
+      this.#onEnd.delete(end);
+    }
+  }
+
+  // ---- the machine's side ----
+
+  /** Names the device that takes input. */
+  connect(port: ConsolePort): void {
+    this.#port = port;
+  }
+
+  /** Moves input to the port as far as it has room. Called at instruction boundaries only. */
+  pump(): void {
+    const port = this.#port;
+    if (port === null || this.#inputPending === 0) return;
+    while (this.#inputPending > 0) {
+      const room = port.inputRoom;
+      if (room <= 0) return;
+      port.offer(this.take(room));
+    }
+  }
+
+  /** Takes at most `most` bytes of input. */
+  take(most: number): Uint8Array {
+    const first = this.#input[0];
+    if (first === undefined || most <= 0) return new Uint8Array(0);
+    const bytes = first.subarray(0, most);
+    if (bytes.length === first.length) this.#input.shift();
+    else this.#input[0] = first.subarray(most);
+    this.#inputPending -= bytes.length;
+    return bytes;
+  }
+
+  /** One byte of output. */
+  put(byte: number): void {
+    this.#chunk[this.#chunkUsed++] = byte;
+    if (this.#chunkUsed === CHUNK_BYTES) this.flush();
+  }
+
+  /** Output bytes. */
+  putAll(bytes: Uint8Array): void {
+    for (const byte of bytes) this.put(byte);
+  }
+
+  /** Hands over what was put. */
+  flush(): void {
+    if (this.#chunkUsed === 0) return;
+    const bytes = this.#chunk.slice(0, this.#chunkUsed);
+    this.#chunkUsed = 0;
+    if (this.#listeners.size === 0) {
+      this.#keep(bytes);
+      return;
+    }
+    for (const listener of [...this.#listeners]) listener(bytes);
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#backlog.push(bytes);
+    this.#backlogBytes += bytes.length;
+    while (this.#backlogBytes > BACKLOG_BYTES_MAX) {
+      this.#backlogBytes -= (this.#backlog.shift() as Uint8Array).length;
+    }
+  }
+
+  /** Ends the streams; what was put is handed over first. */
+  end(): void {
+    this.flush();
+    this.#isEnded = true;
+    for (const end of [...this.#onEnd]) end();
+  }
+}

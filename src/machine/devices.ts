@@ -1,0 +1,72 @@
+/**
+ * devices: the devices of one machine, made from its configuration and wired to PLIC, console, memory and time.
+ *
+ * Owns    the device objects, the bus, the hub, the machine's seeded entropy.
+ * Used by machine.ts.
+ * Holds   the set is the same for the same configuration, so that sections and digests of equal machines line up.
+ */
+import type { MachineView } from "../core/machine-view.ts";
+import type { Device } from "../device/contract.ts";
+import type { DeviceTreeNode } from "../device/device-tree.ts";
+import type { Platform } from "../platform/contract.ts";
+import { Bus } from "./bus.ts";
+import { TICKS_PER_MS } from "./clock.ts";
+import type { ResolvedConfig } from "./config.ts";
+import type { ConsoleEnd } from "./console.ts";
+import type { DigestExtras } from "./digest.ts";
+import { DeviceHub } from "./hub.ts";
+import { SeededRandom } from "./random.ts";
+
+/** Everything on one machine's bus. */
+export class DeviceSet {
+  readonly bus: Bus;
+  readonly hub: DeviceHub;
+  readonly #random: SeededRandom;
+  readonly #console: ConsoleEnd;
+
+  constructor(config: ResolvedConfig, view: MachineView, console: ConsoleEnd, platform: Platform) {
+    this.#random = new SeededRandom(config.seed, "entropy");
+    this.#console = console;
+    const isVirtual = config.clock === "virtual";
+    this.hub = new DeviceHub({
+      memory: view.memory,
+      now: () => view.ticks,
+      wallMs: () =>
+        isVirtual ? config.epochMs + Math.floor(view.ticks / TICKS_PER_MS) : platform.wallMs(),
+      entropy: (count) => (isVirtual ? this.#random.bytes(count) : platform.entropy(count)),
+      setIrq: () => {},
+    });
+    const devices: Device[] = [];
+    this.bus = new Bus(devices);
+    for (const device of this.bus.devices) this.hub.attach(device);
+  }
+
+  /** The nodes for /soc, by address. */
+  nodes(): DeviceTreeNode[] {
+    return this.bus.devices.map((device) => device.node()).filter((node) => node !== null);
+  }
+
+  /** Console input for the SBI. */
+  takeConsole(most: number): Uint8Array {
+    return this.#console.take(most);
+  }
+
+  /** Frames are free again. */
+  retry(): void {
+    this.hub.retry(this.bus.devices);
+  }
+
+  /** Every device back to power-on state. */
+  reset(): void {
+    this.hub.reset();
+    for (const device of this.bus.devices) device.reset();
+  }
+
+  /** What the digest needs beside the devices' sections. */
+  digestExtras(): DigestExtras {
+    return {
+      entropyCounter: this.#random.counter,
+      alarmOf: (device) => this.hub.alarmOf(device),
+    };
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * host: one arena and the machines in it.
+ *
+ * Owns    the core, the scheduler, the list of machines.
+ * Used by every caller of the API: the first thing there is.
+ */
+import { Core } from "../core/instance.ts";
+import { VmError } from "../errors.ts";
+import type { Platform } from "../platform/contract.ts";
+import { type MachineConfig, resolveConfig } from "./config.ts";
+import { Machine } from "./machine.ts";
+import { Scheduler } from "./scheduler.ts";
+
+/** What `Host.create` may be told. */
+export interface HostOptions {
+  /** Time, entropy, the event loop. */
+  readonly platform: Platform;
+  /** Address space to reserve for all machines; by default 4 GiB, or the most that can be had. */
+  readonly arenaBytes?: number;
+  /** Machines at a time, 1 to 1024; default 16. */
+  readonly machinesMax?: number;
+}
+
+/** What a machine needs of its host. */
+export interface HostServices {
+  readonly core: Core;
+  readonly platform: Platform;
+  readonly scheduler: Scheduler;
+  /** True when another machine could give frames back. */
+  hasOthers(machine: Machine): boolean;
+  /** Frames were given back. */
+  framesFreed(): void;
+  removed(machine: Machine): void;
+}
+
+/** Figures about a host. */
+export interface HostStats {
+  readonly arenaBytes: number;
+  readonly framesTotal: number;
+  readonly framesFree: number;
+  readonly machines: number;
+}
+
+const MACHINES_DEFAULT = 16;
+const MACHINES_MAX = 1024;
+
+/** A host of machines that share one pool of frames. */
+export class Host {
+  readonly #core: Core;
+  readonly #services: HostServices;
+  readonly #machines = new Set<Machine>();
+  readonly #machinesMax: number;
+  #isDisposed = false;
+
+  private constructor(core: Core, platform: Platform, machinesMax: number) {
+    this.#core = core;
+    this.#machinesMax = machinesMax;
+    const framesFreed = () => {
+      for (const machine of this.#machines) machine.framesFreed();
+    };
+    this.#services = {
+      core,
+      platform,
+      scheduler: new Scheduler(platform),
+      hasOthers: () => this.#machines.size > 1,
+      framesFreed,
+      removed: (machine) => {
+        this.#machines.delete(machine);
+        framesFreed();
+      },
+    };
+  }
+
+  /** Reserves the arena and instantiates the core. Throws "bad-config" or "no-memory". */
+  static async create(options: HostOptions): Promise<Host> {
+    const machinesMax = options.machinesMax ?? MACHINES_DEFAULT;
+    if (!Number.isInteger(machinesMax) || machinesMax < 1 || machinesMax > MACHINES_MAX) {
+      const accepted = `accepted are integers from 1 to ${MACHINES_MAX}`;
+      throw new VmError("bad-config", `machinesMax ${machinesMax}: ${accepted}`);
+    }
+    const wasm = await options.platform.loadCore();
+    const core = await Core.create(wasm, { arenaBytes: options.arenaBytes, machinesMax });
+    return new Host(core, options.platform, machinesMax);
+  }
+
+  /** Makes a machine, with empty RAM, in state "created". Throws "bad-config", "no-memory" or "limit". */
+  createMachine(config: MachineConfig): Machine {
+    if (this.#isDisposed) throw new VmError("disposed", "the host is disposed");
+    if (this.#machines.size >= this.#machinesMax) {
+      const text = `the host has ${this.#machines.size} machines`;
+      throw new VmError("limit", `${text}: machinesMax allows no more`);
+    }
+    const resolved = resolveConfig(config, { poolBytes: this.#core.poolBytes });
+    const machine = new Machine(this.#services, resolved);
+    this.#machines.add(machine);
+    return machine;
+  }
+
+  /** The machines that are not disposed. */
+  get machines(): readonly Machine[] {
+    return [...this.#machines];
+  }
+
+  stats(): HostStats {
+    return {
+      arenaBytes: this.#core.arenaBytes,
+      framesTotal: this.#core.framesTotal,
+      framesFree: this.#core.framesFree,
+      machines: this.#machines.size,
+    };
+  }
+
+  /** Disposes of every machine; the arena goes with the last reference to the host. */
+  dispose(): void {
+    this.#isDisposed = true;
+    for (const machine of this.machines) machine.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+}

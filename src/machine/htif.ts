@@ -1,0 +1,89 @@
+/**
+ * htif: the host-target interface of bare-metal test programs: a doubleword `tohost` that the guest stores commands in.
+ *
+ * Owns    nothing; tohost and fromhost are guest memory.
+ * Used by runner.ts on EXIT_HTIF.
+ * Holds   a command is taken once: tohost is zero again before the guest goes on.
+ *
+ *   tohost  63-56 device | 55-48 command | 47-0 payload
+ *           device 0: bit 0 set → exit with payload >> 1; clear → payload is the address of a system call's 8 doublewords
+ *           device 1: command 1 → print the low byte
+ */
+import type { MachineView } from "../core/machine-view.ts";
+
+/** Where the program keeps its two doublewords. */
+export interface HtifSymbols {
+  readonly tohost: number;
+  /** 0 when the program has none. */
+  readonly fromhost: number;
+}
+
+const SYS_WRITE = 64n;
+const SYS_EXIT = 93n;
+const ENOSYS = 38n;
+const EBADF = 9n;
+const EFAULT = 14n;
+const WRITE_BYTES_MAX = 1 << 20;
+
+/** Serves one machine's HTIF. */
+export class Htif {
+  readonly #view: MachineView;
+  readonly #symbols: HtifSymbols;
+  readonly #put: (bytes: Uint8Array) => void;
+
+  /** `put` receives console output. */
+  constructor(view: MachineView, symbols: HtifSymbols, put: (bytes: Uint8Array) => void) {
+    this.#view = view;
+    this.#symbols = symbols;
+    this.#put = put;
+  }
+
+  /** Serves what tohost holds. The exit code when the guest is done, else null. */
+  serve(): number | null {
+    const { memory } = this.#view;
+    const command = memory.readU64(this.#symbols.tohost) ?? 0n;
+    if (command === 0n) return null;
+    const device = command >> 56n;
+    const payload = command & 0xffff_ffff_ffffn;
+    if (device === 0n && (payload & 1n) === 1n) return clampCode(payload >> 1n);
+    memory.writeU64(this.#symbols.tohost, 0n);
+    if (device === 0n) return this.#call(Number(payload));
+    if (device === 1n && ((command >> 48n) & 0xffn) === 1n) {
+      this.#put(Uint8Array.of(Number(payload & 0xffn)));
+      this.#answer(command & 0xffff_0000_0000_0000n);
+    }
+    return null;
+  }
+
+  #answer(value: bigint): void {
+    if (this.#symbols.fromhost !== 0) this.#view.memory.writeU64(this.#symbols.fromhost, value);
+  }
+
+  /** A proxied system call: number, three arguments; the result replaces the number. */
+  #call(at: number): number | null {
+    const { memory } = this.#view;
+    const words = new BigUint64Array(8);
+    if (!memory.read(at, new Uint8Array(words.buffer))) return null;
+    if (words[0] === SYS_EXIT) return clampCode(words[1] & 0xffff_ffffn);
+    const result = words[0] === SYS_WRITE ? this.#write(words) : -ENOSYS;
+    memory.writeU64(at, BigInt.asUintN(64, result));
+    this.#answer(1n);
+    return null;
+  }
+
+  #write(words: BigUint64Array): bigint {
+    const [, file, address, bytes] = words;
+    if (file !== 1n && file !== 2n) return -EBADF;
+    if (bytes > BigInt(WRITE_BYTES_MAX) || address > BigInt(Number.MAX_SAFE_INTEGER))
+      return -EFAULT;
+    const text = new Uint8Array(Number(bytes));
+    if (!this.#view.memory.read(Number(address), text)) return -EFAULT;
+    this.#put(text);
+    return bytes;
+  }
+}
+
+/** Exit codes are 32 bits wide at most, so that a number holds them. */
+function clampCode(code: bigint): number {
+  return code > 0x7fff_ffffn ? 0x7fff_ffff : Number(code);
+}

@@ -1,0 +1,492 @@
+/**
+ * machine: one virtual machine as its user sees it: boot, run, console, events, digest.
+ *
+ * Owns    its part of the core, its devices, its state and the one run that may be under way.
+ * Used by host.ts, which makes it, and by every caller of the API.
+ * Holds   guest time passes only while a run is under way and the machine is not paused; states change between slices.
+ */
+import type { CoreCounters } from "../core/machine-view.ts";
+import { MachineView } from "../core/machine-view.ts";
+import { RAM_BASE } from "../core/memory-view.ts";
+import { VmError } from "../errors.ts";
+import { type BootPlan, enterBoot, planBoot } from "./boot.ts";
+import { type MachineClock, makeClock } from "./clock.ts";
+import type { ResolvedConfig } from "./config.ts";
+import { ConsoleEnd, type MachineConsole } from "./console.ts";
+import { DeviceSet } from "./devices.ts";
+import { stateDigest } from "./digest.ts";
+import { Emitter } from "./events.ts";
+import type { HostServices } from "./host.ts";
+import { Htif } from "./htif.ts";
+import { buildTree } from "./machine-tree.ts";
+import { canGo, isFinal, type MachineState, type RunResult } from "./result.ts";
+import { type ExitCounts, Runner, type SliceOutcome } from "./runner.ts";
+import { Sbi } from "./sbi.ts";
+import { Waiter } from "./waiter.ts";
+
+/** How far to run: a number of instructions retired over all harts. Nothing means until something ends it. */
+export type RunBudget = number | { readonly instructions?: number };
+
+/** What a machine tells. */
+export interface MachineEvents {
+  readonly state: { from: MachineState; to: MachineState; reason: string };
+  /** Frames ran out (isShort) or are there again. */
+  readonly memory: { isShort: boolean; framesFree: number };
+  readonly reboot: { count: number };
+  readonly end: RunResult;
+}
+
+/** Figures about a machine. */
+export interface MachineStats {
+  /** Retired over all harts since it was created. */
+  readonly instructions: number;
+  /** Slots used: retired, trapped, or given up by waiting harts. */
+  readonly slots: number;
+  /** Machine time in ticks of 100 ns. */
+  readonly ticks: number;
+  readonly idleTicks: number;
+  /** Frames of 4 KiB held, tables included. */
+  readonly framesUsed: number;
+  readonly reboots: number;
+  /** Host milliseconds spent in slices. */
+  readonly busyMs: number;
+  readonly exits: Readonly<ExitCounts>;
+  readonly core: CoreCounters;
+}
+
+interface ActiveRun {
+  readonly target: number;
+  readonly resolve: (result: RunResult) => void;
+  readonly reject: (error: unknown) => void;
+  isStopping: boolean;
+}
+
+const SLICE_MS = 4;
+const SLICE_SLOTS_MIN = 20_000;
+const SLICE_SLOTS_MAX = 1_000_000;
+const LOAD_BYTES = 65536;
+
+/** One machine. Made by `host.createMachine`. */
+export class Machine {
+  readonly name: string;
+  readonly config: ResolvedConfig;
+  readonly #host: HostServices;
+  readonly #view: MachineView;
+  readonly #console: ConsoleEnd;
+  readonly #devices: DeviceSet;
+  readonly #clock: MachineClock;
+  readonly #waiter: Waiter;
+  readonly #events = new Emitter<MachineEvents>();
+  #plan: BootPlan | null = null;
+  #runner: Runner | null = null;
+  #state: MachineState = "created";
+  #reason = "";
+  #run: ActiveRun | null = null;
+  #isBooting = false;
+  #isStarved = false;
+  #isDisposed = false;
+  #pauseReason: string | null = null;
+  #sliceSlots = 100_000;
+  #busyMs = 0;
+  #reboots = 0;
+  readonly #counts: ExitCounts = { mmio: 0, sbi: 0, idle: 0, alarm: 0 };
+
+  /** For host.ts alone. */
+  constructor(host: HostServices, config: ResolvedConfig) {
+    this.name = config.name;
+    this.config = config;
+    this.#host = host;
+    this.#view = MachineView.create(host.core, config);
+    this.#waiter = new Waiter(host.platform);
+    this.#console = new ConsoleEnd(config.consoleInput === "open", () => this.#waiter.wake());
+    this.#clock = makeClock(config.clock, host.platform);
+    this.#devices = new DeviceSet(config, this.#view, this.#console, host.platform);
+  }
+
+  /** The terminal. */
+  get console(): MachineConsole {
+    return this.#console;
+  }
+
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  /** Why the machine is in its state: "memory", a pause's reason, the kind of the result that ended it. */
+  get reason(): string {
+    return this.#reason;
+  }
+
+  /** The core's side of the machine, for debuggers and tests: registers, memory. Only between runs. */
+  get view(): MachineView {
+    this.#needAlive();
+    return this.#view;
+  }
+
+  /** The devices by address, for tools and tests. */
+  get devices(): DeviceSet {
+    return this.#devices;
+  }
+
+  /** Calls `listener` on every `event`; the returned function ends that. */
+  on<K extends keyof MachineEvents>(event: K, listener: (e: MachineEvents[K]) => void): () => void {
+    return this.#events.on(event, listener);
+  }
+
+  #needAlive(): void {
+    if (this.#isDisposed) throw new VmError("disposed", `${this.name} is disposed`);
+  }
+
+  #go(to: MachineState, reason: string): void {
+    const from = this.#state;
+    if (from !== to && !canGo(from, to)) {
+      throw new VmError("bad-state", `${this.name} is ${from}: it cannot become ${to}`);
+    }
+    this.#state = to;
+    const isNews = from !== to || this.#reason !== reason;
+    this.#reason = reason;
+    if (isNews) this.#events.emit("state", { from, to, reason });
+  }
+
+  // ---- boot ----
+
+  /**
+   * Loads what the configuration names and makes the machine ready to run; from "terminated" it starts afresh. Waits
+   * while another machine holds the frames it needs. Throws "bad-config", "bad-file" or "no-memory".
+   */
+  async boot(): Promise<void> {
+    this.#needAlive();
+    if ((this.#state !== "created" && this.#state !== "terminated") || this.#isBooting) {
+      const accepted = "only a created or terminated one boots";
+      throw new VmError("bad-state", `${this.name} is ${this.#state}: ${accepted}`);
+    }
+    this.#isBooting = true;
+    try {
+      this.#plan ??= planBoot(this.config, (facts) =>
+        buildTree(this.config, this.#devices.nodes(), facts),
+      );
+      if (this.#state === "terminated") this.#resetAll();
+      await this.#load(this.#plan);
+      this.#go("running", "booted");
+    } finally {
+      this.#isBooting = false;
+    }
+    this.#showPause();
+  }
+
+  #resetAll(): void {
+    this.#devices.reset();
+    if (!this.#view.reset()) throw new VmError("no-memory", `${this.name}: no frame is free`);
+    this.#host.framesFreed();
+  }
+
+  async #load(plan: BootPlan): Promise<void> {
+    const { memory } = this.#view;
+    if (this.config.reserve) {
+      for (let at = RAM_BASE; at < memory.end; at += LOAD_BYTES) {
+        const bytes = Math.min(LOAD_BYTES, memory.end - at);
+        while (!memory.reserve(at, bytes)) await this.#framesForLoader();
+      }
+    }
+    for (const load of plan.loads) {
+      for (let at = 0; at < load.bytes.length; at += LOAD_BYTES) {
+        const piece = load.bytes.subarray(at, at + LOAD_BYTES);
+        while (!memory.write(load.address + at, piece)) await this.#framesForLoader();
+      }
+    }
+    enterBoot(this.#view, plan);
+    this.#runner = this.#makeRunner(plan);
+  }
+
+  #makeRunner(plan: BootPlan): Runner {
+    const view = this.#view;
+    const put = (bytes: Uint8Array) => this.#console.putAll(bytes);
+    const sbi = new Sbi(view, {
+      putConsole: put,
+      takeConsole: (most) => this.#devices.takeConsole(most),
+      request: (what) => {
+        this.#devices.hub.request ??= what;
+      },
+    });
+    const parts = {
+      view,
+      bus: this.#devices.bus,
+      hub: this.#devices.hub,
+      sbi,
+      htif: plan.htif === null ? null : new Htif(view, plan.htif, put),
+      clock: this.#clock,
+      console: this.#console,
+    };
+    return new Runner(parts, this.#counts);
+  }
+
+  /** Waits until frames are free. Throws when nobody could free any. */
+  async #framesForLoader(): Promise<void> {
+    if (!this.#host.hasOthers(this)) {
+      const has = `${this.#host.core.framesTotal} frames of 4096 bytes`;
+      throw new VmError("no-memory", `${this.name} does not fit: the host has ${has}`);
+    }
+    this.#starve();
+    await this.#sleepForFrames();
+    this.#needAlive();
+    this.#fed();
+  }
+
+  // ---- memory pressure ----
+
+  #starve(): void {
+    this.#isStarved = true;
+    if (this.#state === "running") this.#go("paused", "memory");
+    this.#events.emit("memory", { isShort: true, framesFree: this.#host.core.framesFree });
+  }
+
+  async #sleepForFrames(): Promise<void> {
+    do {
+      this.#waiter.clear();
+      await this.#waiter.sleep(null);
+    } while (!this.#isDisposed && !this.#isStopping() && this.#host.core.framesFree === 0);
+  }
+
+  #fed(): void {
+    this.#isStarved = false;
+    this.#events.emit("memory", { isShort: false, framesFree: this.#host.core.framesFree });
+    if (this.#state === "paused" && this.#pauseReason === null) this.#go("running", "memory");
+  }
+
+  /** For host.ts: frames were given back somewhere. */
+  framesFreed(): void {
+    if (this.#isStarved) this.#waiter.wake();
+  }
+
+  // ---- running ----
+
+  /**
+   * Runs until the budget is spent or something ends the run. A pause does not end it: it goes on after `resume`. Throws
+   * "busy" when a run is under way, "bad-state" before boot and after the end.
+   */
+  run(budget?: RunBudget): Promise<RunResult> {
+    this.#needAlive();
+    const instructions = typeof budget === "number" ? budget : budget?.instructions;
+    if (instructions !== undefined && !(Number.isSafeInteger(instructions) && instructions >= 0)) {
+      const text = `run(${instructions}): accepted are whole numbers of instructions from 0`;
+      throw new VmError("bad-argument", text);
+    }
+    if (this.#run !== null) throw new VmError("busy", `${this.name} is running already`);
+    if (this.#state !== "running" && this.#state !== "paused") {
+      throw new VmError("bad-state", `${this.name} is ${this.#state}: call boot() first`);
+    }
+    const target = this.#view.retired + (instructions ?? Number.POSITIVE_INFINITY);
+    return new Promise((resolve, reject) => {
+      this.#run = { target, resolve, reject, isStopping: false };
+      this.#clock.start(this.#view);
+      this.#host.scheduler.add(this);
+    });
+  }
+
+  /** Ends the run under way at the next slice's end, with "stopped". */
+  stop(): void {
+    if (this.#run === null) return;
+    this.#run.isStopping = true;
+    this.#waiter.wake();
+    if (this.#pauseReason !== null) this.#host.scheduler.add(this);
+  }
+
+  #isStopping(): boolean {
+    return this.#run?.isStopping ?? false;
+  }
+
+  /** Machine time stands still from the next instruction boundary on. A run under way stays under way. */
+  pause(reason = "user"): void {
+    this.#needAlive();
+    if (this.#state !== "running" && this.#state !== "paused") {
+      throw new VmError("bad-state", `${this.name} is ${this.#state}: only a running one pauses`);
+    }
+    this.#pauseReason = reason;
+    this.#clock.stop();
+    this.#showPause();
+  }
+
+  #showPause(): void {
+    if (this.#pauseReason !== null) this.#go("paused", this.#pauseReason);
+  }
+
+  /** Takes a pause back. A machine that waits for memory goes on waiting. */
+  resume(): void {
+    this.#needAlive();
+    if (this.#pauseReason === null) {
+      throw new VmError("bad-state", `${this.name} is ${this.#state}: it was not paused`);
+    }
+    this.#pauseReason = null;
+    if (this.#isStarved) {
+      this.#go("paused", "memory");
+      return;
+    }
+    this.#go("running", "resumed");
+    if (this.#run === null) return;
+    this.#clock.start(this.#view);
+    this.#waiter.wake();
+    this.#host.scheduler.add(this);
+  }
+
+  /** For the scheduler alone. */
+  slice(): boolean {
+    const run = this.#run;
+    const runner = this.#runner;
+    if (run === null || runner === null || this.#isSleeping) return false;
+    if (run.isStopping) return this.#finish({ kind: "stopped" });
+    if (this.#pauseReason !== null) return false;
+    try {
+      const begin = this.#host.platform.monotonicMs();
+      const outcome = runner.slice(this.#sliceSlots, run.target);
+      const ms = this.#host.platform.monotonicMs() - begin;
+      this.#busyMs += ms;
+      this.#adapt(ms);
+      this.#console.flush();
+      return this.#after(outcome, runner);
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  /** Keeps a slice near SLICE_MS. The length of a slice is invisible to the guest. */
+  #adapt(ms: number): void {
+    const slots = this.#sliceSlots;
+    if (ms > SLICE_MS) this.#sliceSlots = Math.max(SLICE_SLOTS_MIN, Math.floor(slots * 0.7));
+    else if (ms < SLICE_MS / 2) this.#sliceSlots = Math.min(SLICE_SLOTS_MAX, slots * 2);
+  }
+
+  #after(outcome: SliceOutcome, runner: Runner): boolean {
+    switch (outcome.kind) {
+      case "again":
+        return true;
+      case "end":
+        return this.#finish(outcome.result);
+      case "wait":
+        this.#sleep(this.#wait(runner, outcome.untilTicks));
+        return false;
+      case "held":
+        this.#sleep(this.#devices.hub.released());
+        return false;
+      case "memory":
+        if (!this.#host.hasOthers(this)) {
+          this.#go("paused", "memory");
+          this.#events.emit("memory", { isShort: true, framesFree: this.#host.core.framesFree });
+          return this.#finish({ kind: "memory" });
+        }
+        this.#starve();
+        this.#sleep(this.#untilFed());
+        return false;
+      case "reset":
+        if (this.config.noReboot) return this.#finish({ kind: "reboot" });
+        this.#sleep(this.#reboot());
+        return false;
+    }
+  }
+
+  #isSleeping = false;
+
+  /** Leaves the scheduler until `work` is done. */
+  #sleep(work: Promise<void>): void {
+    this.#isSleeping = true;
+    work.then(
+      () => {
+        this.#isSleeping = false;
+        if (this.#run !== null) this.#host.scheduler.add(this);
+      },
+      (error) => {
+        this.#isSleeping = false;
+        this.#fail(error);
+      },
+    );
+  }
+
+  async #wait(runner: Runner, untilTicks: number): Promise<void> {
+    const { platform } = this.#host;
+    const begin = platform.monotonicMs();
+    this.#waiter.clear();
+    await this.#waiter.sleep(runner.waitMs(untilTicks));
+    if (this.#isDisposed || this.#pauseReason !== null) return;
+    runner.waited(untilTicks, platform.monotonicMs() - begin);
+  }
+
+  async #untilFed(): Promise<void> {
+    await this.#sleepForFrames();
+    if (this.#isDisposed || this.#isStopping()) return;
+    this.#fed();
+    this.#devices.retry();
+  }
+
+  /** Resets everything and loads again, within the same run. */
+  async #reboot(): Promise<void> {
+    this.#reboots++;
+    this.#events.emit("reboot", { count: this.#reboots });
+    this.#resetAll();
+    await this.#load(this.#plan as BootPlan);
+  }
+
+  #finish(result: RunResult): false {
+    const run = this.#run;
+    this.#run = null;
+    this.#clock.stop();
+    this.#console.flush();
+    if (isFinal(result)) this.#go("terminated", result.kind);
+    this.#events.emit("end", result);
+    run?.resolve(result);
+    return false;
+  }
+
+  #fail(error: unknown): void {
+    const run = this.#run;
+    this.#run = null;
+    this.#clock.stop();
+    if (canGo(this.#state, "terminated")) this.#go("terminated", "error");
+    run?.reject(error);
+  }
+
+  // ---- looking at it ----
+
+  /** Hash of everything the machine is; equal digests are equal machines. Only between runs. */
+  stateDigest(): string {
+    this.#needAlive();
+    if (this.#run !== null) throw new VmError("busy", `${this.name} is running: stop it first`);
+    return stateDigest(this.#view, this.#devices.bus.devices, this.#devices.digestExtras());
+  }
+
+  /** Instructions retired over all harts. */
+  get instructions(): number {
+    this.#needAlive();
+    return this.#view.retired;
+  }
+
+  stats(): MachineStats {
+    this.#needAlive();
+    return {
+      instructions: this.#view.retired,
+      slots: this.#view.slots,
+      ticks: this.#view.ticks,
+      idleTicks: this.#view.idleTicks,
+      framesUsed: this.#view.frames,
+      reboots: this.#reboots,
+      busyMs: this.#busyMs,
+      exits: { ...this.#counts },
+      core: this.#view.counters,
+    };
+  }
+
+  /** Ends the machine and gives its frames back. A run under way ends with "stopped". */
+  dispose(): void {
+    if (this.#isDisposed) return;
+    if (this.#run !== null) this.#finish({ kind: "stopped" });
+    if (canGo(this.#state, "terminated")) this.#go("terminated", "disposed");
+    this.#isDisposed = true;
+    this.#waiter.wake();
+    this.#console.end();
+    this.#view.dispose();
+    this.#host.removed(this);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+}

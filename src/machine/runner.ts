@@ -1,0 +1,190 @@
+/**
+ * runner: the loop between the core and everything that its exits need: devices, SBI, HTIF, time.
+ *
+ * Owns    the order in which things happen between two runs of the core; law 0 (DESIGN.md section 4) rests on it.
+ * Used by machine.ts, slice by slice.
+ * Holds   what is done depends on machine state alone: a device's alarm fires when machine time reaches it, never because
+ *         a slice or a budget ended; the core is never given more slots than lie before the next alarm.
+ */
+import {
+  EXIT_BREAK,
+  EXIT_BUDGET,
+  EXIT_HTIF,
+  EXIT_IDLE,
+  EXIT_MEMORY,
+  EXIT_MMIO,
+  EXIT_SBI,
+  EXIT_TRAP_LOOP,
+} from "../../assembly/layout.ts";
+import type { MachineView } from "../core/machine-view.ts";
+import { VmError } from "../errors.ts";
+import type { Bus } from "./bus.ts";
+import { type MachineClock, TICKS_PER_MS } from "./clock.ts";
+import type { ConsoleEnd } from "./console.ts";
+import type { Htif } from "./htif.ts";
+import type { DeviceHub } from "./hub.ts";
+import type { RunResult } from "./result.ts";
+import type { Sbi } from "./sbi.ts";
+
+/** The parts of one machine that take part in a run. */
+export interface RunnerParts {
+  readonly view: MachineView;
+  readonly bus: Bus;
+  readonly hub: DeviceHub;
+  readonly sbi: Sbi;
+  readonly htif: Htif | null;
+  readonly clock: MachineClock;
+  readonly console: ConsoleEnd;
+}
+
+/** What came of a slice. */
+export type SliceOutcome =
+  /** Ready for more. */
+  | { readonly kind: "again" }
+  /** Nothing to do before machine time `untilTicks`, or input. Infinity waits for input alone. */
+  | { readonly kind: "wait"; readonly untilTicks: number }
+  /** Machine time stands still until host work is done. */
+  | { readonly kind: "held" }
+  /** Frames ran out. */
+  | { readonly kind: "memory" }
+  /** The guest asked for a reset. */
+  | { readonly kind: "reset" }
+  | { readonly kind: "end"; readonly result: RunResult };
+
+/** Slots that serving one exit counts for, so that a slice full of exits does not last longer. */
+const EXIT_CHARGE = 100;
+const AGAIN: SliceOutcome = { kind: "again" };
+const HELD: SliceOutcome = { kind: "held" };
+const MEMORY: SliceOutcome = { kind: "memory" };
+const RESET: SliceOutcome = { kind: "reset" };
+
+const end = (result: RunResult): SliceOutcome => ({ kind: "end", result });
+
+/** Counts for --stats. */
+export interface ExitCounts {
+  mmio: number;
+  sbi: number;
+  idle: number;
+  alarm: number;
+}
+
+/** Runs one machine, a slice at a time. */
+export class Runner {
+  readonly parts: RunnerParts;
+  readonly counts: ExitCounts;
+
+  constructor(parts: RunnerParts, counts: ExitCounts) {
+    this.parts = parts;
+    this.counts = counts;
+  }
+
+  /** Runs for about `slots` slots, and not past `target` instructions retired. */
+  slice(slots: number, target: number): SliceOutcome {
+    const { view, hub, clock } = this.parts;
+    clock.update(view);
+    for (let left = slots; left > 0; ) {
+      const between = this.#between();
+      if (between !== null) return between;
+      const budget = target - view.retired;
+      if (budget <= 0) return end({ kind: "budget" });
+      let share = Math.min(left, budget);
+      if (hub.nextAlarm !== Number.POSITIVE_INFINITY) {
+        share = Math.min(share, clock.slotsUntil(view, hub.nextAlarm));
+      }
+      const before = view.slots;
+      const exit = view.run(share);
+      left -= view.slots - before;
+      if (exit === EXIT_BUDGET) continue;
+      const outcome = this.#serve(exit, target);
+      if (outcome !== null) return outcome;
+      left -= EXIT_CHARGE;
+    }
+    // What the last instructions led to belongs to them, not to the next slice.
+    return this.#between() ?? (view.retired >= target ? end({ kind: "budget" }) : AGAIN);
+  }
+
+  /** Everything that may keep the next instruction from running. */
+  #between(): SliceOutcome | null {
+    const { view, hub, bus } = this.parts;
+    this.parts.console.pump();
+    if (hub.nextAlarm !== Number.POSITIVE_INFINITY) {
+      const now = view.ticks;
+      if (hub.nextAlarm <= now) {
+        this.counts.alarm++;
+        hub.fire(bus.devices, now);
+      }
+    }
+    if (hub.request !== null) return this.#request();
+    if (hub.isHeld) return HELD;
+    return hub.isStarved ? MEMORY : null;
+  }
+
+  #request(): SliceOutcome {
+    const what = this.parts.hub.request;
+    if (what === null || what.kind === "reboot") return RESET;
+    return end(what);
+  }
+
+  #serve(exit: number, target: number): SliceOutcome | null {
+    const { view, bus, sbi, htif } = this.parts;
+    switch (exit) {
+      case EXIT_MMIO:
+        this.counts.mmio++;
+        bus.serve(view);
+        return null;
+      case EXIT_SBI:
+        this.counts.sbi++;
+        return sbi.serve() === "done" ? null : MEMORY;
+      case EXIT_IDLE:
+        this.counts.idle++;
+        return this.#idle(target);
+      case EXIT_MEMORY:
+        return MEMORY;
+      case EXIT_HTIF: {
+        const code = htif?.serve() ?? null;
+        return code === null ? null : end({ kind: "htif", code });
+      }
+      case EXIT_TRAP_LOOP:
+        return end({ kind: "trap-loop", hart: view.exitHart.id, pc: view.exitHart.pc });
+      case EXIT_BREAK:
+        return end({ kind: "break", hart: view.exitHart.id, pc: view.exitHart.pc });
+      default:
+        throw new VmError("bad-state", `the core left with unknown exit ${exit}`);
+    }
+  }
+
+  /** Every hart waits. Null to go on at once. */
+  #idle(target: number): SliceOutcome | null {
+    const { view, hub, clock, console } = this.parts;
+    // An idle jump follows the last instruction of a budget no more than the next instruction does.
+    if (view.retired >= target) return null;
+    clock.update(view);
+    const until = Math.min(view.idleUntil, hub.nextAlarm);
+    if (until <= view.ticks) return null;
+    const mayComeInput = console.isInputOpen && console.inputPending === 0;
+    if (until === Number.POSITIVE_INFINITY) {
+      return mayComeInput ? { kind: "wait", untilTicks: until } : end({ kind: "idle" });
+    }
+    if (clock.kind === "host" || mayComeInput) return { kind: "wait", untilTicks: until };
+    view.idleJump(until);
+    return null;
+  }
+
+  /** Milliseconds of host time that a wait until `ticks` takes; null when only input ends it. */
+  waitMs(ticks: number): number | null {
+    if (ticks === Number.POSITIVE_INFINITY) return null;
+    return Math.max(0, (ticks - this.parts.view.ticks) / TICKS_PER_MS);
+  }
+
+  /**
+   * A wait of `passedMs` for machine time `ticks` is over. Virtual time advances by what passed, and when the wait was
+   * not cut short by input, exactly to `ticks`.
+   */
+  waited(ticks: number, passedMs: number): void {
+    const { view, clock } = this.parts;
+    if (clock.kind === "host") return;
+    const passed = view.ticks + Math.floor(passedMs * TICKS_PER_MS);
+    const to = Math.min(ticks, passed);
+    if (to > view.ticks) view.idleJump(to);
+  }
+}
