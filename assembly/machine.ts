@@ -9,6 +9,7 @@ import {
   MACHINE_BYTES, MACHINE_CLOCK, MACHINE_DIGEST, MACHINE_EXIT_HART, MACHINE_HARTS, MACHINE_HART_BLOCKS,
   MACHINE_IDLE_TICKS, MACHINE_QUANTUM, MACHINE_RAM_PAGES, RUN,
 } from "./layout";
+import { fuseInit } from "./hart/fuse";
 import { hartReset, timeNowOf } from "./hart/state";
 import { sliceEcallDone, sliceMmioDone } from "./hart/slice";
 import { hartAt, hartEnter, hartLeave, runMachine } from "./machine/run";
@@ -23,7 +24,10 @@ import { instructionDropAll, slotTake, tlbDropAll, tlbInit, zeroTagsDrop } from 
 
 export function hostInit(arenaPages: u32, machinesMax: u32): u32 {
   const needed = arenaInit(arenaPages, machinesMax);
-  if (needed == 0) tlbInit();
+  if (needed == 0) {
+    tlbInit();
+    fuseInit();
+  }
   return needed;
 }
 

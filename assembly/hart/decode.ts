@@ -29,6 +29,7 @@ import {
   OP_XNOR, OP_XOR, OP_XORI, OP_ZEXT_H,
 } from "./ops";
 import { compressedExpand } from "../isa/compressed";
+import { FUSE_TABLE } from "../memory/arena";
 
 export const CHUNK_BYTES: usize = 32768;
 export const CHUNK_SLOTS: u32 = 2800;
@@ -363,6 +364,16 @@ function linkRun(chunk: usize, first: u32, end: u32): void {
   }
 }
 
+/** Gives the first entry of each known pair in slots [first, end) the pair's operation. */
+function fuseRun(chunk: usize, first: u32, end: u32): void {
+  for (let slot = first; slot + 1 < end; slot++) {
+    const at = chunk + CHUNK_ENTRIES + (<usize>slot << 3);
+    // from the front, so the second one is still unpaired
+    const both = load<u8>(FUSE_TABLE + <usize>((<u32>load<u8>(at) << 8) | load<u8>(at, 8)));
+    if (both != 0) store<u8>(at, both);
+  }
+}
+
 // @ts-ignore: decorator
 @inline
 function endsRun(op: u32): bool {
@@ -412,6 +423,7 @@ export function decodeRun(chunk: usize, page: usize, offset: u32): void {
   }
   store<u32>(chunk, slot, CHUNK_FILL);
   linkRun(chunk, first, slot);
+  fuseRun(chunk, first, slot);
 }
 
 /** Fills the scratch chunk with the one instruction `raw` (16 or 32 bits) that stands at byte `offset` of its page. */

@@ -1359,6 +1359,939 @@ export function interpret(): u32 {
         why = WHY_SLOW;
         break;
       }
+      // pairs: the first, then the second from its own entry, which stays as it is for jumps to it
+      case op.OP_SD__SD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4088) {
+          store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
+          ip += 8;
+          if (ip >= limit) continue;
+          {
+            const va = x1(ip) + <u64><i64>imm(ip);
+            const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+            if (va - load<u64>(at, TLB_WRITE) <= 4088) {
+              store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
+              ip += 8;
+              continue;
+            }
+            why = WHY_SLOW;
+            break;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LD__LD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          {
+            const va = x1(ip) + <u64><i64>imm(ip);
+            const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+            if (va - load<u64>(at) <= 4088) {
+              set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+              ip += 8;
+              continue;
+            }
+            why = WHY_SLOW;
+            break;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_MV__MV: {
+        set(ip, x1(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLI__SRLI: {
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) >> imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLI__ADD: {
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRLI__ADD: {
+        set(ip, x1(ip) >> imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADD__LD: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at) <= 4088) {
+            set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_LD__ADD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip) + x2(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_ADDI__ADDI: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDI__BNE: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) != x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDIW__ADDIW: {
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_LD__ADDI: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip) + <u64><i64>imm(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LD__MV: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_MV__LD: {
+        set(ip, x1(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at) <= 4088) {
+            set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_ADDI__SD: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at, TLB_WRITE) <= 4088) {
+            store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_ADDI__ADD: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDI__JR: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;
+        break;
+      }
+      case op.OP_LI__BEQ: {
+        set(ip, <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) == x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_LI__BNE: {
+        set(ip, <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) != x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADD__LW: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at) <= 4092) {
+            set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_ADD__LBU: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at) <= 4095) {
+            set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_ADD__SB: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at, TLB_WRITE) <= 4095) {
+            store<u8>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u8>x2(ip));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_SRLIW__SRLIW: {
+        setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLIW__SRLIW: {
+        setWord(ip, <i32>x1(ip) << imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRLIW__OR: {
+        setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) | x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_OR__OR: {
+        set(ip, x1(ip) | x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) | x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_XOR__XOR: {
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_XOR__AND: {
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) & x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_AND__XOR: {
+        set(ip, x1(ip) & x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_LBU__BNE: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4095) {
+          set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          if (x1(ip) != x2(ip)) {
+            limit += imm(ip);
+            ip += imm(ip);
+          }
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LBU__BNEZ: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4095) {
+          set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          if (x1(ip) != 0) {
+            limit += imm(ip);
+            ip += imm(ip);
+          }
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LBU__BEQZ: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4095) {
+          set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          if (x1(ip) == 0) {
+            limit += imm(ip);
+            ip += imm(ip);
+          }
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LD__BNEZ: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          if (x1(ip) != 0) {
+            limit += imm(ip);
+            ip += imm(ip);
+          }
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LD__BEQZ: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          if (x1(ip) == 0) {
+            limit += imm(ip);
+            ip += imm(ip);
+          }
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LW__BEQZ: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4092) {
+          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          if (x1(ip) == 0) {
+            limit += imm(ip);
+            ip += imm(ip);
+          }
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LW__BNEZ: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4092) {
+          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          if (x1(ip) != 0) {
+            limit += imm(ip);
+            ip += imm(ip);
+          }
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_AUIPC__ADDI: {
+        set(ip, page + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_AUIPC__LD: {
+        set(ip, page + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at) <= 4088) {
+            set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_ADDI__LD: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at) <= 4088) {
+            set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_MV__JAL: {
+        set(ip, x1(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, page + <u64>load<u16>(ip, 2));
+        limit += imm(ip);
+        ip += imm(ip) + 8;
+        continue;
+      }
+      case op.OP_SLLI__SLLI: {
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDIW__BNE: {
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) != x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDW__BLTU: {
+        setWord(ip, <i32>x1(ip) + <i32>x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) < x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADD__BLTU_FAR: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) < x2(ip)) {
+          target = page + <u64><i64>imm(ip);
+          break;
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_LBU__LBU: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4095) {
+          set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          {
+            const va = x1(ip) + <u64><i64>imm(ip);
+            const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+            if (va - load<u64>(at) <= 4095) {
+              set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+              ip += 8;
+              continue;
+            }
+            why = WHY_SLOW;
+            break;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_SD__ADDI: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4088) {
+          store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip) + <u64><i64>imm(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_SD__MV: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4088) {
+          store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_ANDI__BNEZ: {
+        set(ip, x1(ip) & <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) != 0) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_ANDI__BEQZ: {
+        set(ip, x1(ip) & <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) == 0) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDI__J: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        limit += imm(ip);
+        ip += imm(ip) + 8;
+        continue;
+      }
+      case op.OP_MV__MUL: {
+        set(ip, x1(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) * x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDI__MUL: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) * x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MUL__ADD: {
+        set(ip, x1(ip) * x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADD__BNE: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        if (x1(ip) != x2(ip)) {
+          limit += imm(ip);
+          ip += imm(ip);
+        }
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRLI__XOR: {
+        set(ip, x1(ip) >> imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLI__XOR: {
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADD__ADD: {
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDIW__LD: {
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        {
+          const va = x1(ip) + <u64><i64>imm(ip);
+          const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+          if (va - load<u64>(at) <= 4088) {
+            set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            ip += 8;
+            continue;
+          }
+          why = WHY_SLOW;
+          break;
+        }
+      }
+      case op.OP_LW__ADD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4092) {
+          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip) + x2(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LW__XOR: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4092) {
+          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip) ^ x2(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LI__LI: {
+        set(ip, <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_MV__ADDI: {
+        set(ip, x1(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDI__MV: {
+        set(ip, x1(ip) + <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_LD__SD: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          {
+            const va = x1(ip) + <u64><i64>imm(ip);
+            const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+            if (va - load<u64>(at, TLB_WRITE) <= 4088) {
+              store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
+              ip += 8;
+              continue;
+            }
+            why = WHY_SLOW;
+            break;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_LD__ANDI: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4088) {
+          set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip) & <u64><i64>imm(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_ANDI__SLLI: {
+        set(ip, x1(ip) & <u64><i64>imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SLLI__OR: {
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) | x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SRLIW__SLLI: {
+        setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) << imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDW__SRLIW: {
+        setWord(ip, <i32>x1(ip) + <i32>x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDIW__AND: {
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) & x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDW__ADDW: {
+        setWord(ip, <i32>x1(ip) + <i32>x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>x1(ip) + <i32>x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDIW__ADDW: {
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>x1(ip) + <i32>x2(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_ADDW__ADDIW: {
+        setWord(ip, <i32>x1(ip) + <i32>x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_LW__LW: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at) <= 4092) {
+          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          ip += 8;
+          if (ip >= limit) continue;
+          {
+            const va = x1(ip) + <u64><i64>imm(ip);
+            const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+            if (va - load<u64>(at) <= 4092) {
+              set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+              ip += 8;
+              continue;
+            }
+            why = WHY_SLOW;
+            break;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_SW__SW: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4092) {
+          store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u32>x2(ip));
+          ip += 8;
+          if (ip >= limit) continue;
+          {
+            const va = x1(ip) + <u64><i64>imm(ip);
+            const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+            if (va - load<u64>(at, TLB_WRITE) <= 4092) {
+              store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u32>x2(ip));
+              ip += 8;
+              continue;
+            }
+            why = WHY_SLOW;
+            break;
+          }
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_XOR__ADDIW: {
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_XOR__ANDI: {
+        set(ip, x1(ip) ^ x2(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) & <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
+      case op.OP_SB__ADDI: {
+        const va = x1(ip) + <u64><i64>imm(ip);
+        const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
+        if (va - load<u64>(at, TLB_WRITE) <= 4095) {
+          store<u8>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u8>x2(ip));
+          ip += 8;
+          if (ip >= limit) continue;
+          set(ip, x1(ip) + <u64><i64>imm(ip));
+          ip += 8;
+          continue;
+        }
+        why = WHY_SLOW;
+        break;
+      }
+      case op.OP_ADDIW__ANDI: {
+        setWord(ip, <i32>x1(ip) + imm(ip));
+        ip += 8;
+        if (ip >= limit) continue;
+        set(ip, x1(ip) & <u64><i64>imm(ip));
+        ip += 8;
+        continue;
+      }
       default:
         why = WHY_SLOW;
     }

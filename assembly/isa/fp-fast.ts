@@ -2,17 +2,18 @@
  * fp-fast: floating point on the host's own arithmetic, for the run loop while HART_FP_FAST is 1.
  *
  * Used by the run loop inline, and by isa/fp-host, which adds the inexact flag.
- * Holds   FP_FAST = FS is Dirty, frm is RNE, NX is already accrued. The host rounds to nearest even and keeps no
- *         flags, so its result stands exactly when the instruction can raise nothing but NX and its result is no NaN
- *         (the host's NaN is not the canonical one). Everything else goes to fpExecute. An instruction whose static rm
- *         field is neither RNE nor DYN must go there too.
+ * Holds   FP_FAST = FS is Dirty, frm is RNE, NX is already accrued. The host rounds to nearest even
+ *         and keeps no flags, so its result stands exactly when the instruction can raise nothing
+ *         but NX and its result is no NaN (the host's NaN is not the canonical one). Everything
+ *         else goes to fpExecute. An instruction whose static rm field is neither RNE nor DYN must
+ *         go there too.
  *
  *   operation           the host's result r stands when
- *   add, sub            isFinite*(r): a sum that is tiny is exact, so even zero and subnormals raise nothing
- *   mul, div, fma       isSafe*(r): 2 * smallest normal <= |r| < infinity; this excludes NV, DZ, OF and UF. The smallest
- *                       normal itself may be the rounding of a number that is tiny (so UF), hence the factor
- *                       2; zero is left out because it may be an underflow
- *   sqrt                r == r: a root neither overflows nor underflows, and the root of -0 is the host's too
+ *   add, sub            isFinite*(r): a tiny sum is exact, so zero and subnormals raise nothing
+ *   mul, div, fma       isSafe*(r): 2 * smallest normal <= |r| < infinity. That excludes NV, DZ, OF
+ *                       and UF: zero may be an underflow, and the smallest normal may be the
+ *                       rounding of a number that is tiny, hence the factor 2
+ *   sqrt                r == r: a root neither overflows nor underflows, and that of -0 is -0
  *   fcvt.s.d            isSafe32(r)
  *   fcvt.d.s            r == r
  *   min, max            neither operand is a NaN: the host orders -0 below +0 as RISC-V does
@@ -21,7 +22,8 @@
  *   fcvt.l.d, .l.s      |a| < 2^63, for RTZ
  *   fcvt.{s,d}.{w,wu,l,lu}  always (RNE); fcvt.d.w and .wu are exact in any mode
  *
- *   A single is fast only when every operand is NaN-boxed: isBoxed(a & b & c). Its result is stored with boxed().
+ *   A single is fast only when every operand is NaN-boxed: isBoxed(a & b & c). Its result is stored
+ *   with boxed().
  */
 
 /** High half of a NaN-boxed single. */
@@ -90,11 +92,12 @@ export function fitsLong(value: f64): bool {
 }
 
 /**
- * a * b + c in single precision, rounded once to nearest even; NaN when this cannot say. The result stands when
- * isSafe32 accepts it.
+ * a * b + c in single precision, rounded once to nearest even; NaN when this cannot say. The result
+ * stands when isSafe32 accepts it.
  *
- * The product of two 24-bit significands is exact in an f64, so the sum is rounded twice: to 53 bits, then to 24. By
- * monotonicity that goes wrong only when the first rounding lands on the middle between two singles.
+ * The product of two 24-bit significands is exact in an f64, so the sum is rounded twice: to 53
+ * bits, then to 24. By monotonicity that goes wrong only when the first rounding lands on the
+ * middle between two singles.
  */
 // @ts-ignore: decorator
 @inline
@@ -105,19 +108,20 @@ export function fmaFast32(a: f32, b: f32, c: f32): f32 {
 }
 
 /**
- * a * b + c in double precision, rounded once to nearest even; NaN when this cannot say. The result stands when
- * isSafe64 accepts it.
+ * a * b + c in double precision, rounded once to nearest even; NaN when this cannot say. The result
+ * stands when isSafe64 accepts it.
  *
  *   a * b = product + low           exactly (Dekker)
  *   product + c = sum + error       exactly (Knuth)
  *   rest ~ error + low              within half a unit in its last place
  *
- * a * b + c = sum + error + low lies between sum + (rest less a few units) and sum + (rest plus a few units). When
- * those two round to the same double, so does everything between. When they do not, the sum of the two parts is
- * still the answer if one of `error` and `low` is 0, because then `rest` is exact.
+ * a * b + c = sum + error + low lies between sum + (rest less a few units) and sum + (rest plus a
+ * few units). When those two round to the same double, so does everything between. When they do
+ * not, the sum of the two parts is still the answer if one of `error` and `low` is 0, because then
+ * `rest` is exact.
  *
- * A product below 2^-900 might lose `low`; an overflow inside gives NaN or infinity, which equal nothing here or
- * are turned down by isSafe64.
+ * A product below 2^-900 might lose `low`; an overflow inside gives NaN or infinity, which equal
+ * nothing here or are turned down by isSafe64.
  */
 // @ts-ignore: decorator
 @inline

@@ -1,14 +1,18 @@
 /**
- * fp-host: add, multiply, divide and integer conversions on the host's arithmetic, with the inexact flag.
+ * fp-host: add, multiply, divide, fma and integer conversions on the host's arithmetic, with the
+ * inexact flag.
  *
- * Used by isa/fp: programs that compute with small integers never set NX, so they never reach HART_FP_FAST.
- * Holds   a host result is used only where fp-fast's table lets it stand; whether it is inexact is then decided
- *         exactly. All else is handed to softfloat.
+ * Used by isa/fp: programs that compute with small integers never set NX, so they never reach
+ *         HART_FP_FAST.
+ * Holds   a host result is used only where fp-fast's table lets it stand; whether it is inexact is
+ *         then decided exactly. All else is handed to softfloat.
  *
- *   add   TwoSum (Knuth) finds the rounding error; it is exact for all finite numbers, subnormals included
- *   mul   f32: the product is exact in f64. f64: the product of the significands has as many bits as its
- *         exponent says less the zeros at its end; it is exact when 53 are enough
+ *   add   TwoSum (Knuth) finds the rounding error, exactly, for subnormals too
+ *   mul   f32: the product is exact in f64. f64: the product of the significands has as many bits
+ *         as its exponent says, less the zeros at its end; it is exact when 53 are enough
  *   div   exact when quotient * divisor is an exact product and equals the dividend
+ *   fma   f32: the product is exact in f64, the sum's error known. f64: an exact product plus an
+ *         addend is a sum; any other is left to softfloat, and only until NX is set for good
  */
 import { fitsLong, isFinite32, isFinite64, isSafe32, isSafe64 } from "./fp-fast";
 import { softAdd, softDivide, softMultiply } from "./softfloat-arith";
@@ -21,8 +25,12 @@ import {
   softToWord,
 } from "./softfloat-convert";
 import { exponentOf, FLAG_NX, hiddenBit, MODE_RNE, MODE_RTZ, raise } from "./softfloat-core";
+import { softFma } from "./softfloat-fma";
 
-/** Whether the normal doubles a and b have a product that is itself a double; `product` is its rounding, and safe. */
+/**
+ * Whether the normal doubles a and b have a product that is itself a double; `product` is its
+ * rounding, and safe.
+ */
 // @ts-ignore: decorator
 @inline
 function isExactProduct(a: u64, b: u64, product: u64): bool {
@@ -107,11 +115,46 @@ export function nearestDivide<T>(a: u64, b: u64): u64 {
   return softDivide<T>(a, b, MODE_RNE);
 }
 
+/** a * b + c, rounded once to nearest even. */
+// @ts-ignore: decorator
+@inline
+export function nearestFma<T>(a: u64, b: u64, c: u64): u64 {
+  if (sizeof<T>() == 8) {
+    const product = reinterpret<f64>(a) * reinterpret<f64>(b);
+    if (isSafe64(product) && exponentOf<f64>(a) != 0 && exponentOf<f64>(b) != 0) {
+      const bits = reinterpret<u64>(product);
+      if (isExactProduct(a, b, bits)) return nearestAdd<f64>(bits, c);
+    }
+  } else {
+    const product = <f64>reinterpret<f32>(<u32>a) * <f64>reinterpret<f32>(<u32>b);
+    const addend = <f64>reinterpret<f32>(<u32>c);
+    const sum = product + addend;
+    const result = <f32>sum;
+    // On the middle between two singles the sum may owe its place to its own rounding (fmaFast32).
+    if (isSafe32(result) && (reinterpret<u64>(sum) & 0x1fffffff) != 0x10000000) {
+      const part = sum - product;
+      const error = product - (sum - part) + (addend - part);
+      if (<f64>result != sum || error != 0) raise(FLAG_NX);
+      return reinterpret<u32>(result);
+    }
+  }
+  return softFma<T>(a, b, c, MODE_RNE);
+}
+
 /** The value of any T, exactly. */
 // @ts-ignore: decorator
 @inline
 function valueOf<T>(bits: u64): f64 {
   return sizeof<T>() == 8 ? reinterpret<f64>(bits) : <f64>reinterpret<f32>(<u32>bits);
+}
+
+/** Whether a 64-bit integer is within the format that rs2 names. */
+// @ts-ignore: decorator
+@inline
+function isInRange(integer: i64, code: u32): bool {
+  if (code == 0) return integer == <i64>(<i32>integer);
+  if (code == 1) return integer >> 32 == 0;
+  return code == 2 || integer >= 0;
 }
 
 /** To the integer format that rs2 names: 0 W, 1 WU, 2 L, 3 LU; the register value. */
@@ -123,9 +166,7 @@ export function convertToInteger<T>(bits: u64, code: u32, mode: u32): u64 {
     const integer = <i64>value;
     const isWhole = <f64>integer == value;
     if (isWhole || mode == MODE_RTZ) {
-      const inRange =
-        code == 0 ? integer == <i64>(<i32>integer) : code == 1 ? integer >> 32 == 0 : code == 2 || integer >= 0;
-      if (inRange) {
+      if (isInRange(integer, code)) {
         if (!isWhole) raise(FLAG_NX);
         return code == 1 ? <u64>(<i64>(<i32>integer)) : <u64>integer;
       }

@@ -47,8 +47,8 @@ export function probeBatch(at: usize, count: u32): void {
 }
 
 /**
- * Computes `count` cases from address `at` on as the run loop does when HART_FP_FAST is 1. "Legal" is 1 when fp-fast
- * lets the result stand; then it is in f4 or x4.
+ * Computes `count` cases from address `at` on as the run loop does when HART_FP_FAST is 1. "Legal"
+ * is 1 when fp-fast lets the result stand; then it is in f4 or x4.
  */
 export function probeFast(at: usize, count: u32): void {
   for (let i: u32 = 0; i < count; i++, at += 64) {
@@ -119,11 +119,13 @@ function fastConvert(at: usize, raw: u32, value: f64, isDouble: bool): bool {
   }
   if (raw >> 27 != 0x1a) return false;
   if (isDouble) {
-    const wide = code == 0 ? <f64>(<i32>x) : code == 1 ? <f64>(<u32>x) : code == 2 ? <f64>(<i64>x) : <f64>x;
-    store<f64>(at, wide, 48);
+    if (code == 0) store<f64>(at, <f64>(<i32>x), 48);
+    else if (code == 1) store<f64>(at, <f64>(<u32>x), 48);
+    else store<f64>(at, code == 2 ? <f64>(<i64>x) : <f64>x, 48);
   } else {
-    const single = code == 0 ? <f32>(<i32>x) : code == 1 ? <f32>(<u32>x) : code == 2 ? <f32>(<i64>x) : <f32>x;
-    store<u64>(at, boxed(single), 48);
+    if (code == 0) store<u64>(at, boxed(<f32>(<i32>x)), 48);
+    else if (code == 1) store<u64>(at, boxed(<f32>(<u32>x)), 48);
+    else store<u64>(at, boxed(code == 2 ? <f32>(<i64>x) : <f32>x), 48);
   }
   return true;
 }

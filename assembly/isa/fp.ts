@@ -2,12 +2,12 @@
  * fp: executes one OP-FP or fused multiply-add instruction of the F and D extensions.
  *
  * Owns    HART_FP_FAST; accrues HART_FFLAGS; writes x[rd] or f[rd].
- * Used by the run loop for every case that its inline arithmetic (isa/fp-fast) does not settle, and by the CSR code
- *         (fpFastUpdate).
+ * Used by the run loop for every case that its inline arithmetic (isa/fp-fast) does not settle, and
+ *         by the CSR code (fpFastUpdate).
  * Holds   pc and mstatus.FS are the caller's; an illegal encoding changes nothing.
  *
  *   31    27 26 25 24   20 19   15 14  12 11    7 6      0
- *   [funct5 ][fmt ][ rs2  ][ rs1  ][ rm  ][  rd  ][opcode ]     OP-FP; in the FMA forms funct5 is rs3
+ *   [funct5 ][fmt ][ rs2  ][ rs1  ][ rm  ][  rd  ][opcode ]   OP-FP; FMA has rs3 as its funct5
  */
 import {
   HART_F,
@@ -24,6 +24,7 @@ import {
   convertToInteger,
   nearestAdd,
   nearestDivide,
+  nearestFma,
   nearestMultiply,
 } from "./fp-host";
 import { softAdd, softDivide, softMultiply, softSqrt } from "./softfloat-arith";
@@ -58,8 +59,8 @@ const FUNCT_MOVE_TO_X: u32 = 0x1c;
 const FUNCT_MOVE_FROM_X: u32 = 0x1e;
 
 /**
- * Recomputes HART_FP_FAST: whether plain host arithmetic is exact enough, because FS is Dirty, frm is RNE and NX is
- * already set. To be called after any of the three changed.
+ * Recomputes HART_FP_FAST: whether plain host arithmetic is exact enough, because FS is Dirty, frm
+ * is RNE and NX is already set. To be called after any of the three changed.
  */
 export function fpFastUpdate(): void {
   const isDirty = ((load<u64>(RUN, HART_MSTATUS) >> 13) & 3) == 3;
@@ -67,7 +68,10 @@ export function fpFastUpdate(): void {
   store<u32>(RUN, isFast ? 1 : 0, HART_FP_FAST);
 }
 
-/** Whether an OP-FP instruction's rd is an integer register. Only for encodings that fpExecute accepts. */
+/**
+ * Whether an OP-FP instruction's rd is an integer register. Only for encodings that fpExecute
+ * accepts.
+ */
 export function fpWritesInteger(raw: u32): bool {
   const funct = raw >> 27;
   return (
@@ -97,7 +101,7 @@ function writeX(index: u32, value: u64): void {
   if ((index & 31) != 0) store<u64>(<usize>RUN + (<usize>(index & 31) << 3), value, HART_X);
 }
 
-/** Operand: a single that is not NaN-boxed reads as the canonical NaN (Unprivileged 22.2). */
+/** Operand: a single that is not NaN-boxed reads as the canonical NaN (Unprivileged 21.2). */
 // @ts-ignore: decorator
 @inline
 function readF<T>(index: u32): u64 {
@@ -114,9 +118,10 @@ function writeF<T>(index: u32, bits: u64): void {
 }
 
 /**
- * Executes a 32-bit OP-FP (0x53), FMADD, FMSUB, FNMSUB or FNMADD (0x43, 0x47, 0x4b, 0x4f) instruction against the
- * RUN block. False, with nothing changed, when the encoding is illegal: a format other than S or D, a
- * reserved rounding mode (directly or through frm), an unassigned function or rs2 code.
+ * Executes a 32-bit OP-FP (0x53), FMADD, FMSUB, FNMSUB or FNMADD (0x43, 0x47, 0x4b, 0x4f)
+ * instruction against the RUN block. False, with nothing changed, when the encoding is illegal: a
+ * format other than S or D, a reserved rounding mode (directly or through frm), an unassigned
+ * function or rs2 code.
  */
 export function fpExecute(raw: u32): bool {
   const format = (raw >> 25) & 3;
@@ -137,7 +142,10 @@ function execute<T>(raw: u32): bool {
   return (raw & 0x7f) == 0x53 ? executeOperation<T>(raw) : executeFma<T>(raw);
 }
 
-/** FNMSUB is -(a * b) + c and FNMADD -(a * b) - c: only signs of operands change, so rounding is right. */
+/**
+ * FNMSUB is -(a * b) + c and FNMADD -(a * b) - c: only signs of operands change, so rounding is
+ * right.
+ */
 function executeFma<T>(raw: u32): bool {
   const mode = roundingMode(raw);
   if (mode == MODE_RESERVED) return false;
@@ -147,7 +155,7 @@ function executeFma<T>(raw: u32): bool {
   const opcode = raw & 0x7f;
   if (opcode == 0x4b || opcode == 0x4f) a = negated<T>(a);
   if (opcode == 0x47 || opcode == 0x4f) c = negated<T>(c);
-  writeF<T>(raw >> 7, softFma<T>(a, b, c, mode));
+  writeF<T>(raw >> 7, mode == MODE_RNE ? nearestFma<T>(a, b, c) : softFma<T>(a, b, c, mode));
   return true;
 }
 
@@ -234,8 +242,8 @@ function executeUnrounded<T>(raw: u32): bool {
     case FUNCT_COMPARE: {
       if (select > 2) return false;
       const b = readF<T>(rs2);
-      const holds = select == 2 ? softEqual<T>(a, b) : select == 1 ? softLess<T>(a, b) : softLessEqual<T>(a, b);
-      writeX(rd, <u64>holds);
+      if (select == 0) writeX(rd, <u64>softLessEqual<T>(a, b));
+      else writeX(rd, <u64>(select == 1 ? softLess<T>(a, b) : softEqual<T>(a, b)));
       return true;
     }
     case FUNCT_MOVE_TO_X:

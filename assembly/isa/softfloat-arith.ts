@@ -1,8 +1,10 @@
 /**
- * softfloat-arith: add, subtract, multiply, divide and square root in all five rounding modes, flags included.
+ * softfloat-arith: add, subtract, multiply, divide and square root in all five rounding modes,
+ * flags included.
  *
  * Used by isa/fp, for whatever the host's own arithmetic cannot answer.
- * Holds   operands and results are bit patterns (softfloat-core); exceptions are ORed into HART_SOFT_FLAGS.
+ * Holds   operands and results are bit patterns (softfloat-core); exceptions are ORed into
+ *         HART_SOFT_FLAGS.
  */
 import {
   cancelledZero,
@@ -122,8 +124,8 @@ export function softDivide<T>(a: u64, b: u64, mode: u32): u64 {
     x <<= 1;
     exponent--;
   }
-  // 1 <= x / y < 2, and the host's quotient is within half of 2^-52: as an integer it is the floor or one more, and
-  // the remainder, smaller than y, survives the wrap at 64 bits.
+  // 1 <= x / y < 2, and the host's quotient is within half of 2^-52: as an integer it is the floor
+  // or one more, and the remainder, smaller than y, survives the wrap at 64 bits.
   let quotient = <u64>((<f64>x / <f64>y) * 4503599627370496.0);
   let remainder = (x << 52) - quotient * y;
   if (<i64>remainder < 0) {
@@ -131,10 +133,8 @@ export function softDivide<T>(a: u64, b: u64, mode: u32): u64 {
     remainder += y;
   }
   let significand = quotient << 11;
-  if (remainder != 0) {
-    const twice = remainder << 1;
-    significand |= twice < y ? 1 : twice == y ? 0x400 : 0x401;
-  }
+  // There are no ties: quotient and a half has 54 significant bits, and so would x.
+  if (remainder != 0) significand |= remainder << 1 > y ? 0x401 : 1;
   return roundPack<T>(isNegative, exponent, significand, mode);
 }
 
@@ -151,7 +151,7 @@ export function softSqrt<T>(a: u64, mode: u32): u64 {
     x <<= 1;
     exponent--;
   }
-  // root = sqrt(x * 2^52) lies in [2^52, 2^53); the host's is the floor or one more, as in softDivide.
+  // root = sqrt(x * 2^52) lies in [2^52, 2^53); the host's is the floor or one more, as above.
   let root = <u64>Math.sqrt(<f64>x * 4503599627370496.0);
   let remainder = (x << 52) - root * root;
   if (<i64>remainder < 0) {

@@ -9,7 +9,6 @@ import {
   exponentMax,
   exponentOf,
   FLAG_NV,
-  hiddenBit,
   isNan,
   isSignaling,
   magnitudeOf,
@@ -26,7 +25,7 @@ function orderKey<T>(bits: u64): i64 {
   return signOf<T>(bits) != 0 ? ~magnitude : magnitude;
 }
 
-/** FEQ is quiet: only a signaling NaN raises NV (Unprivileged 21.8). */
+/** FEQ is quiet: only a signaling NaN raises NV (Unprivileged 20.8). */
 export function softEqual<T>(a: u64, b: u64): bool {
   if (isNan<T>(a) || isNan<T>(b)) {
     if (isSignaling<T>(a) || isSignaling<T>(b)) raise(FLAG_NV);
@@ -53,7 +52,10 @@ export function softLessEqual<T>(a: u64, b: u64): bool {
   return orderKey<T>(a) <= orderKey<T>(b) || magnitudeOf<T>(a | b) == 0;
 }
 
-/** minimumNumber or maximumNumber of IEEE 754-2019: a number wins over a NaN, and -0 is less than +0. */
+/**
+ * minimumNumber or maximumNumber of IEEE 754-2019: a number wins over a NaN, and -0 is less than
+ * +0.
+ */
 export function softPick<T>(a: u64, b: u64, isMaximum: bool): u64 {
   if (isSignaling<T>(a) || isSignaling<T>(b)) raise(FLAG_NV);
   if (isNan<T>(a)) return isNan<T>(b) ? canonicalNan<T>() : b;
@@ -61,13 +63,14 @@ export function softPick<T>(a: u64, b: u64, isMaximum: bool): u64 {
   return (orderKey<T>(a) < orderKey<T>(b)) != isMaximum ? a : b;
 }
 
-/** FCLASS: one bit of ten (Unprivileged 21.9). */
+/** FCLASS: one bit of ten (Unprivileged 20.9). */
 export function softClassify<T>(bits: u64): u64 {
   if (isNan<T>(bits)) return isSignaling<T>(bits) ? 1 << 8 : 1 << 9;
   const magnitude = magnitudeOf<T>(bits);
   const exponent = exponentOf<T>(bits);
   // Distance from zero: 0 zero, 1 subnormal, 2 normal, 3 infinite.
-  const step: u32 = exponent == exponentMax<T>() ? 3 : magnitude >= hiddenBit<T>() ? 2 : magnitude != 0 ? 1 : 0;
+  let step: u32 = <u32>(magnitude != 0);
+  if (exponent != 0) step = exponent == exponentMax<T>() ? 3 : 2;
   return <u64>1 << (signOf<T>(bits) != 0 ? 3 - step : 4 + step);
 }
 

@@ -2,8 +2,9 @@
  * softfloat-convert: between floating point formats, and between them and integers.
  *
  * Used by isa/fp.
- * Holds   a value out of an integer's range saturates as Unprivileged 21.7, table "Domains of float-to-integer
- *         conversions and behavior for invalid inputs", says (a NaN counts as plus infinity), and raises NV alone.
+ * Holds   a value out of an integer's range saturates as Unprivileged 20.7, table "Domains of
+ *         float-to-integer conversions and behavior for invalid inputs", says (a NaN counts as plus
+ *         infinity), and raises NV alone.
  */
 import { leftExponent, leftSignificand } from "./softfloat-arith";
 import {
@@ -41,8 +42,8 @@ export function softFromSigned<T>(value: i64, mode: u32): u64 {
 }
 
 /**
- * To an integer of 32 or 64 bits, signed or not: the sign-extended register value, also for an unsigned word
- * (Unprivileged 21.7: FCVT.WU sign-extends its 32-bit result).
+ * To an integer of 32 or 64 bits, signed or not: the sign-extended register value, also for an
+ * unsigned word (Unprivileged 20.7: FCVT.WU sign-extends its 32-bit result).
  */
 // @ts-ignore: decorator
 @inline
@@ -50,7 +51,7 @@ function toInteger<T>(bits: u64, isSigned: bool, is64: bool, mode: u32): u64 {
   const isNegative: u32 = isNan<T>(bits) ? 0 : signOf<T>(bits);
   const magnitude = magnitudeOf<T>(bits);
   // The largest magnitude on this side of zero.
-  const positiveMax: u64 = is64 ? (isSigned ? i64.MAX_VALUE : u64.MAX_VALUE) : isSigned ? 0x7fffffff : 0xffffffff;
+  const positiveMax = u64.MAX_VALUE >> ((is64 ? 0 : 32) + (isSigned ? 1 : 0));
   const limit: u64 = isNegative == 0 ? positiveMax : isSigned ? positiveMax + 1 : 0;
   if (magnitude == 0) return 0;
   const exponent = leftExponent<T>(magnitude) - exponentBias<T>();
@@ -62,9 +63,15 @@ function toInteger<T>(bits: u64, isSigned: bool, is64: bool, mode: u32): u64 {
     if (exponent == 63) {
       integer = significand;
     } else {
-      // Half a unit or more becomes the top bit of `lost`, everything below it its sticky lowest bit.
-      const lost = exponent < 0 ? shiftRightSticky(significand, -1 - exponent) : significand << (exponent + 1);
-      integer = exponent < 0 ? 0 : significand >> (63 - exponent);
+      // Half a unit or more becomes the top bit of `lost`, everything below it its sticky lowest
+      // bit.
+      let lost: u64;
+      if (exponent < 0) {
+        lost = shiftRightSticky(significand, -1 - exponent);
+      } else {
+        lost = significand << (exponent + 1);
+        integer = significand >> (63 - exponent);
+      }
       isInexact = lost != 0;
       const increment = roundingIncrement(mode, isNegative, u64.MAX_VALUE);
       const isTie = lost == 0x8000000000000000 && mode == 0;

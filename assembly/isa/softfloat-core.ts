@@ -3,19 +3,21 @@
  *
  * Owns    RUN + HART_SOFT_FLAGS, where operations collect the exceptions they raise.
  * Used by isa/softfloat-arith, -fma, -convert, -compare, isa/fp.
- * Holds   a value travels as its bit pattern in a u64 (an f32 in the low half, the high half 0). The type parameter T
- *         is f64 or f32 and only selects constants, so one algorithm serves both formats.
+ * Holds   a value travels as its bit pattern in a u64 (an f32 in the low half, the high half 0).
+ *         The type parameter T is f64 or f32 and only selects constants, so one algorithm serves
+ *         both formats.
  *
- *   unpacked finite number = (sign, exponent, significand), exponent biased as in the format but unbounded:
+ *   unpacked finite number = (sign, exponent, significand), exponent biased as in the format but
+ *   unbounded:
  *
- *     bit 63                52 kept bits (f64)             11 rounding bits
- *     [1][................................................][G.........S]      f32 keeps 23 and rounds away 40
+ *     bit 63              52 kept bits (f64)             11 rounding bits
+ *     [1][............................................][G.........S]   f32: 23 and 40
  *
  *   The lowest bit is sticky: it is 1 when anything was lost below it.
  */
 import { HART_SOFT_FLAGS, RUN } from "../layout";
 
-/** Rounding modes as RISC-V encodes them (Unprivileged 21.2, table "Rounding mode encoding"). */
+/** Rounding modes as RISC-V encodes them (Unprivileged 20.2, table "Rounding mode encoding"). */
 export const MODE_RNE: u32 = 0;
 export const MODE_RTZ: u32 = 1;
 export const MODE_RDN: u32 = 2;
@@ -70,7 +72,7 @@ export function infinity<T>(): u64 {
   return <u64>exponentMax<T>() << fractionBits<T>();
 }
 
-/** Unprivileged 21.3: every NaN result is this one. */
+/** Unprivileged 20.3: every NaN result is this one. */
 // @ts-ignore: decorator
 @inline
 export function canonicalNan<T>(): u64 {
@@ -164,8 +166,8 @@ export function multiplyHigh(a: u64, b: u64): u64 {
 }
 
 /**
- * What is added below the last kept bit before truncation, so that truncation rounds: nothing, half a unit, or a
- * unit less one. `mask` covers the bits rounded away.
+ * What is added below the last kept bit before truncation, so that truncation rounds: nothing, half
+ * a unit, or a unit less one. `mask` covers the bits rounded away.
  */
 // @ts-ignore: decorator
 @inline
@@ -176,8 +178,8 @@ export function roundingIncrement(mode: u32, isNegative: u32, mask: u64): u64 {
 }
 
 /**
- * Rounds an unpacked number (significand with bit 63 set, lowest bit sticky) and packs it, raising OF, UF and NX as
- * needed. The exponent may lie far outside the format's range.
+ * Rounds an unpacked number (significand with bit 63 set, lowest bit sticky) and packs it, raising
+ * OF, UF and NX as needed. The exponent may lie far outside the format's range.
  */
 export function roundPack<T>(isNegative: u32, exponent: i32, significand: u64, mode: u32): u64 {
   const drop = 63 - fractionBits<T>();
@@ -185,8 +187,9 @@ export function roundPack<T>(isNegative: u32, exponent: i32, significand: u64, m
   const increment = roundingIncrement(mode, isNegative, mask);
   let underflow: u32 = 0;
   if (exponent <= 0) {
-    // Unprivileged 21.2: tininess is detected after rounding, as if the exponent were unbounded; so a number
-    // just below the smallest normal is not tiny when its full-width significand would carry out.
+    // Unprivileged 20.4: tininess is detected after rounding, as if the exponent were unbounded; so
+    // a number just below the smallest normal is not tiny when its full-width significand would
+    // carry out.
     if (exponent < 0 || significand + increment >= significand) underflow = FLAG_UF;
     significand = shiftRightSticky(significand, 1 - exponent);
     exponent = 1;

@@ -2,11 +2,12 @@
  * softfloat-fma: a * b + c rounded once, in all five rounding modes, flags included.
  *
  * Used by isa/fp.
- * Holds   the product is exact in 128 bits and the sum keeps its sticky bit below every bit that can matter.
+ * Holds   the product is exact in 128 bits and the sum keeps its sticky bit below every bit that
+ *         can matter.
  *
  *   bit 127   126                  64 63                   0
  *       [0]   [1 . . . product high ] [ product low  0 . . 0 ]    at least 20 zeros at the end
- *       [0]   [1 . . . addend  0 . .] [ 0                    ]    either one is then shifted right, stickily
+ *       [0]   [1 . . . addend  0 . .] [ 0                    ]    then one of them is shifted right
  */
 import { leftExponent, leftSignificand } from "./softfloat-arith";
 import {
@@ -22,6 +23,7 @@ import {
   multiplyHigh,
   raise,
   roundPack,
+  shiftRightSticky,
   signOf,
   withSign,
 } from "./softfloat-core";
@@ -30,7 +32,7 @@ import {
 function fmaSpecial<T>(a: u64, b: u64, c: u64): u64 {
   const left = magnitudeOf<T>(a);
   const right = magnitudeOf<T>(b);
-  // Unprivileged 21.6: infinity times zero is invalid even when the addend is a quiet NaN.
+  // Unprivileged 20.6: infinity times zero is invalid even when the addend is a quiet NaN.
   if ((left == infinity<T>() && right == 0) || (left == 0 && right == infinity<T>())) {
     return invalid<T>();
   }
@@ -44,7 +46,9 @@ function fmaSpecial<T>(a: u64, b: u64, c: u64): u64 {
   return withSign<T>(isNegative, infinity<T>());
 }
 
-/** Rounds the 128-bit sum high:low, whose bit 126 weighs what a leading bit with that exponent does. */
+/**
+ * Rounds the 128-bit sum high:low, whose bit 126 weighs what a leading bit with that exponent does.
+ */
 // @ts-ignore: decorator
 @inline
 function roundWide<T>(isNegative: u32, exponent: i32, high: u64, low: u64, mode: u32): u64 {
@@ -96,7 +100,7 @@ export function softFma<T>(a: u64, b: u64, c: u64, mode: u32): u64 {
       addHigh >>= distance;
     } else {
       // 53 bits at the top of 64: nothing is lost until the distance passes 64 + 10.
-      addLow = distance > 127 ? 1 : (addHigh >> (distance - 64)) | stickyBelow(addHigh, distance - 64);
+      addLow = shiftRightSticky(addHigh, distance - 64);
       addHigh = 0;
     }
   } else {
@@ -106,8 +110,7 @@ export function softFma<T>(a: u64, b: u64, c: u64, mode: u32): u64 {
       low = (low >> count) | (high << (64 - count)) | stickyBelow(low, count);
       high >>= count;
     } else {
-      const lost = stickyBelow(high, count - 64) | <u64>(low != 0);
-      low = count > 127 ? 1 : (high >> (count - 64)) | lost;
+      low = shiftRightSticky(high, count - 64) | <u64>(low != 0);
       high = 0;
     }
   }

@@ -5,6 +5,7 @@
  * Used by every file of assembly/ that needs a table's address.
  *
  *   4096 RUN │ 8192 ARENA header │ 12288 static data │ 64 Ki TLB template │ 128 Ki slot TLBs │ zero page │ scratch chunk │
+ *   pair table │
  *   machine blocks and hart blocks │ frame table │ decode chunks │ frame pool
  */
 import { FRAME_BYTES, HARTS_MAX, HART_BYTES, MACHINE_BYTES } from "../layout";
@@ -36,7 +37,8 @@ export const TLB_TEMPLATE: usize = 65536;
 export const TLB_BASE: usize = 131072;
 export const ZERO_PAGE: usize = 0x180000;
 export const SCRATCH_CHUNK: usize = 0x181000;
-const TABLES: usize = 0x190000;
+export const FUSE_TABLE: usize = 0x190000;
+const TABLES: usize = 0x1a0000;
 
 /** Machine block with its hart blocks behind it. */
 export const MACHINE_STRIDE: usize = MACHINE_BYTES + HARTS_MAX * HART_BYTES;
