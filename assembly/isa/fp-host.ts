@@ -10,7 +10,7 @@
  *   add   TwoSum (Knuth) finds the rounding error, exactly, for subnormals too
  *   mul   f32: the product is exact in f64. f64: the product of the significands has as many bits
  *         as its exponent says, less the zeros at its end; it is exact when 53 are enough
- *   div   exact when quotient * divisor is an exact product and equals the dividend
+ *   div   exact when quotient * divisor is an exact product
  *   fma   f32: the product is exact in f64, the sum's error known. f64: an exact product plus an
  *         addend is a sum; any other is left to softfloat, and only until NX is set for good
  */
@@ -100,7 +100,8 @@ export function nearestDivide<T>(a: u64, b: u64): u64 {
     const quotient = dividend / divisor;
     if (isSafe64(quotient) && isSafe64(dividend) && exponentOf<f64>(b) != 0) {
       const bits = reinterpret<u64>(quotient);
-      if (quotient * divisor != dividend || !isExactProduct(bits, b, a)) raise(FLAG_NX);
+      // quotient * divisor is less than a unit from the dividend: if it is a double, it is that one.
+      if (!isExactProduct(bits, b, a)) raise(FLAG_NX);
       return bits;
     }
   } else {

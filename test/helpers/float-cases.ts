@@ -138,8 +138,9 @@ export class FloatCases {
   }
 
   /**
-   * Operands of a product at a border: the smallest normal number (where tininess is decided after rounding), the
-   * smallest subnormal, the largest finite number, or the middle between two numbers.
+   * Operands of a product at a border: the smallest normal number (where tininess is decided after
+   * rounding), the smallest subnormal, the largest finite number, or the middle between two
+   * numbers.
    */
   productTrap(format: Format): [bigint, bigint] {
     const smallest = 1n << format.fraction;
@@ -174,7 +175,10 @@ export class FloatCases {
     return decode(format, square).kind === "normal" ? this.nudge(square, 1) : root;
   }
 
-  /** Addend for a product that makes the sum cancel, or end next to half a unit: double-rounding traps. */
+  /**
+   * Addend for a product that makes the sum cancel, or end next to half a unit: double-rounding
+   * traps.
+   */
   addendTrap(format: Format, a: bigint, b: bigint): bigint {
     const product = multiply(format, a, b, 0).bits;
     const kind = decode(format, product).kind;
@@ -198,6 +202,16 @@ export class FloatCases {
         return sign | (BigInt(field) << format.fraction) | this.fraction(format.fraction);
       }
     }
+  }
+
+  /** Fused operands whose product and sum are both close to the smallest normal number. */
+  tinyTrap(format: Format): [bigint, bigint, bigint] {
+    const field = BigInt(1 + this.below(3 * Number(format.fraction)));
+    const target = (field << format.fraction) | this.fraction(format.fraction);
+    const [a, b] = this.productNear(format, target);
+    const product = multiply(format, a, b, 0).bits;
+    const low = this.wide() & ((1n << BigInt(this.below(Number(format.fraction)))) - 1n);
+    return [a, b, negate(format, product) ^ low];
   }
 
   /** Doubles at the borders of single precision. */

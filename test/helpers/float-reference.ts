@@ -1,9 +1,10 @@
 /**
- * Float reference: IEEE 754 as RISC-V uses it, computed the slow and obvious way with exact BigInt fractions.
+ * Float reference: IEEE 754 as RISC-V uses it, computed the slow and obvious way with exact BigInt
+ * fractions.
  *
  * Used by test/isa/fp-*: the model that the AssemblyScript operations are compared with.
- * Holds   no algorithm is shared with assembly/isa: an operation computes the infinitely precise result, and one
- *         function rounds it by the words of IEEE 754 section 4.3.
+ * Holds   no algorithm is shared with assembly/isa: an operation computes the infinitely precise
+ *         result, and one function rounds it by the words of IEEE 754 section 4.3.
  *
  * A value travels as its bit pattern in a bigint; integers as the 64-bit register image.
  */
@@ -109,7 +110,10 @@ function integerRoot(value: bigint): bigint {
   }
 }
 
-/** Floor of magnitude / 2^quantum, and what is left: 0 nothing, 1 less than half, 2 half, 3 more than half. */
+/**
+ * Floor of magnitude / 2^quantum, and what is left: 0 nothing, 1 less than half, 2 half, 3 more
+ * than half.
+ */
 function split(real: Magnitude, quantum: bigint): { floor: bigint; rest: 0 | 1 | 2 | 3 } {
   const shift = real.exponent - (real.isRoot ? 2n * quantum : quantum);
   const top = shift > 0n ? real.numerator << shift : real.numerator;
@@ -161,7 +165,8 @@ function round(format: Format, negative: boolean, real: Magnitude, mode: number)
     const { floor, rest } = split(real, quantum);
     return { kept: roundInteger(floor, rest, negative, mode), isExact: rest === 0 };
   };
-  // Tiny after rounding: rounded as if the exponent had no bounds, it lies below the smallest normal number.
+  // Tiny after rounding: rounded as if the exponent had no bounds, it lies below the smallest
+  // normal number.
   const free = leading - format.fraction;
   const isTiny = free < least && roundAt(free).kept < 1n << (least - free);
   const quantum = leading < least ? least - format.fraction : free;
@@ -205,7 +210,9 @@ function align(n1: bigint, e1: bigint, n2: bigint, e2: bigint): { sum: bigint; e
   return { sum: (n1 << (e1 - exponent)) + (n2 << (e2 - exponent)), exponent };
 }
 
-/** Sign of an exact zero sum of two terms: theirs if they agree, else minus only when rounding down. */
+/**
+ * Sign of an exact zero sum of two terms: theirs if they agree, else minus only when rounding down.
+ */
 function zeroSign(first: boolean, second: boolean, mode: number): boolean {
   return first === second ? first : MODES[mode] === "RDN";
 }
@@ -310,7 +317,10 @@ export const INTEGERS = [
   { name: "lu", least: 0n, most: (1n << 64n) - 1n, bits: 64 },
 ] as const;
 
-/** To an integer: the register image. Unprivileged 21.7: a NaN counts as plus infinity, and 32 bits are sign-extended. */
+/**
+ * To an integer: the register image. Unprivileged 20.7: a NaN counts as plus infinity, and 32 bits
+ * are sign-extended.
+ */
 export function toInteger(format: Format, a: bigint, code: number, mode: number): Outcome {
   const { least, most, bits } = INTEGERS[code];
   const image = (value: bigint): bigint => BigInt.asUintN(64, BigInt.asIntN(bits, value));

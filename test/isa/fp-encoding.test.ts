@@ -1,5 +1,6 @@
 /**
- * fpExecute around the arithmetic: which encodings are legal, NaN boxing, moves, x0, accrued flags and HART_FP_FAST.
+ * fpExecute around the arithmetic: which encodings are legal, NaN boxing, moves, x0, accrued flags
+ * and HART_FP_FAST.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -28,7 +29,10 @@ function run(raw: number, values: Partial<ProbeCase> = {}): ProbeResult {
   return probe.run([one])[0];
 }
 
-/** The legal OP-FP function codes by the tables of Unprivileged chapter 34: which rs2 and rm they admit. */
+/**
+ * The legal OP-FP function codes by the tables of the chapter "RV32/64G Instruction Set
+ * Listings" (Unprivileged): which rs2 and rm they admit.
+ */
 function isLegal(raw: number, frm: number): boolean {
   const funct5 = raw >>> 27;
   const fmt = (raw >>> 25) & 3;
@@ -84,7 +88,7 @@ test("fpWritesInteger names the operations whose destination is an integer regis
   assert.is(probe.writesInteger(encode(0x1e, DOUBLE, 0)), false);
 });
 
-test("a single that is not NaN-boxed reads as the canonical NaN in every operation that computes", () => {
+test("a single that is not NaN-boxed reads as the canonical NaN where it is computed with", () => {
   for (const broken of [0x3f800000n, 0xfffffffe3f800000n, 0x7fffffff3f800000n]) {
     for (const operation of OPERATIONS) {
       if (operation.source !== SINGLE || operation.arity === 0) continue;

@@ -1,5 +1,6 @@
 /**
- * Fp operations: every rounding, converting and comparing instruction of F and D, beside its reference.
+ * Fp operations: every rounding, converting and comparing instruction of F and D, beside its
+ * reference.
  *
  * Used by test/isa/fp-*.
  */
