@@ -39,7 +39,6 @@ export const SLOW_SAMPLE: u32 = 7;
 export const SLOW_HTIF: u32 = 8;
 
 const MSTATUS_FS: u64 = 3 << 13;
-const MSTATUS_SD: u64 = 0x8000000000000000;
 
 function illegal(bits: u32): u32 {
   store<u64>(RUN, CAUSE_ILLEGAL, HART_TRAP_CAUSE);
@@ -55,7 +54,7 @@ export function floatUpdate(): void {
 }
 
 function floatDirty(): void {
-  store<u64>(RUN, load<u64>(RUN, HART_MSTATUS) | MSTATUS_FS | MSTATUS_SD, HART_MSTATUS);
+  store<u64>(RUN, load<u64>(RUN, HART_MSTATUS) | MSTATUS_FS, HART_MSTATUS);
   floatUpdate();
 }
 
