@@ -8,6 +8,9 @@
 import type { MachineView } from "../core/machine-view.ts";
 import type { Device } from "../device/contract.ts";
 import type { DeviceTreeNode } from "../device/device-tree.ts";
+import { Finisher } from "../device/finisher.ts";
+import { Plic } from "../device/plic.ts";
+import { Uart } from "../device/uart.ts";
 import type { Platform } from "../platform/contract.ts";
 import { Bus } from "./bus.ts";
 import { TICKS_PER_MS } from "./clock.ts";
@@ -23,6 +26,8 @@ export class DeviceSet {
   readonly hub: DeviceHub;
   readonly #random: SeededRandom;
   readonly #console: ConsoleEnd;
+  readonly #uart: Uart;
+  readonly #plic: Plic;
 
   constructor(config: ResolvedConfig, view: MachineView, console: ConsoleEnd, platform: Platform) {
     this.#random = new SeededRandom(config.seed, "entropy");
@@ -34,9 +39,18 @@ export class DeviceSet {
       wallMs: () =>
         isVirtual ? config.epochMs + Math.floor(view.ticks / TICKS_PER_MS) : platform.wallMs(),
       entropy: (count) => (isVirtual ? this.#random.bytes(count) : platform.entropy(count)),
-      setIrq: () => {},
+      setIrq: (irq, isHigh) => this.#plic.setLevel(irq, isHigh),
     });
-    const devices: Device[] = [];
+    this.#uart = new Uart({
+      output: (byte) => console.put(byte),
+      onInputRoom: () => console.pump(),
+    });
+    console.connect(this.#uart);
+    this.#plic = new Plic({
+      harts: config.harts,
+      onLines: (hart, lines) => view.setExternal(hart, lines),
+    });
+    const devices: Device[] = [new Finisher(), this.#plic, this.#uart];
     this.bus = new Bus(devices);
     for (const device of this.bus.devices) this.hub.attach(device);
   }
@@ -48,7 +62,8 @@ export class DeviceSet {
 
   /** Console input for the SBI. */
   takeConsole(most: number): Uint8Array {
-    return this.#console.take(most);
+    const waiting = this.#uart.takeInput(most);
+    return waiting.length > 0 ? waiting : this.#console.take(most);
   }
 
   /** Frames are free again. */
