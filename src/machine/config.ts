@@ -5,6 +5,7 @@
  * Holds   a refused value is named together with what would have been accepted.
  */
 import { FRAME_BYTES, HARTS_MAX, RAM_PAGES_MAX } from "../../assembly/layout.ts";
+import type { BlockBackend } from "../device/block/contract.ts";
 import { VmError } from "../errors.ts";
 
 /** Guest time: counted from instructions, or following the host's clock. */
@@ -35,7 +36,7 @@ export interface MachineConfig {
   /** Kernel command line. */
   readonly append?: string;
   /** Disks in slot order. */
-  readonly disks?: readonly never[];
+  readonly disks?: readonly BlockBackend[];
   /** Serve tohost and fromhost of the ELF. */
   readonly htif?: boolean;
   readonly mmu?: MmuKind;
@@ -61,7 +62,7 @@ export interface ResolvedConfig {
   readonly initrd: Uint8Array | null;
   readonly firmware: Uint8Array | null;
   readonly append: string;
-  readonly disks: readonly never[];
+  readonly disks: readonly BlockBackend[];
   readonly htif: boolean;
   readonly mmu: MmuKind;
   readonly noReboot: boolean;

@@ -83,7 +83,8 @@ export class Machine {
   #reason = "";
   #run: ActiveRun | null = null;
   #isBooting = false;
-  #isStarved = false;
+  /** Frames that were free when they did not suffice, while the machine waits for more. */
+  #starvedAt: number | null = null;
   #isDisposed = false;
   #pauseReason: string | null = null;
   #sliceSlots = 100_000;
@@ -234,28 +235,37 @@ export class Machine {
 
   // ---- memory pressure ----
 
+  /** Frames ran out: machine time stands still at this instruction. */
   #starve(): void {
-    this.#isStarved = true;
+    const framesFree = this.#host.core.framesFree;
+    this.#starvedAt = framesFree;
+    this.#clock.stop();
     if (this.#state === "running") this.#go("paused", "memory");
-    this.#events.emit("memory", { isShort: true, framesFree: this.#host.core.framesFree });
+    this.#events.emit("memory", { isShort: true, framesFree });
   }
 
+  /** Sleeps until more frames are free than were when they did not suffice. */
   async #sleepForFrames(): Promise<void> {
-    do {
+    const starvedAt = this.#starvedAt ?? 0;
+    while (!this.#isDisposed && !this.#isStopping()) {
+      if (this.#host.core.framesFree > starvedAt) return;
       this.#waiter.clear();
       await this.#waiter.sleep(null);
-    } while (!this.#isDisposed && !this.#isStopping() && this.#host.core.framesFree === 0);
+    }
   }
 
+  /** Frames are there again. */
   #fed(): void {
-    this.#isStarved = false;
+    this.#starvedAt = null;
     this.#events.emit("memory", { isShort: false, framesFree: this.#host.core.framesFree });
-    if (this.#state === "paused" && this.#pauseReason === null) this.#go("running", "memory");
+    if (this.#state !== "paused" || this.#pauseReason !== null) return;
+    this.#go("running", "memory");
+    if (this.#run !== null) this.#clock.start(this.#view);
   }
 
   /** For host.ts: frames were given back somewhere. */
   framesFreed(): void {
-    if (this.#isStarved) this.#waiter.wake();
+    if (this.#starvedAt !== null) this.#waiter.wake();
   }
 
   // ---- running ----
@@ -278,7 +288,9 @@ export class Machine {
     const target = this.#view.retired + (instructions ?? Number.POSITIVE_INFINITY);
     return new Promise((resolve, reject) => {
       this.#run = { target, resolve, reject, isStopping: false };
-      this.#clock.start(this.#view);
+      if (this.#starvedAt !== null) this.#fed();
+      this.#devices.retry();
+      if (this.#pauseReason === null) this.#clock.start(this.#view);
       this.#host.scheduler.add(this);
     });
   }
@@ -317,7 +329,7 @@ export class Machine {
       throw new VmError("bad-state", `${this.name} is ${this.#state}: it was not paused`);
     }
     this.#pauseReason = null;
-    if (this.#isStarved) {
+    if (this.#starvedAt !== null) {
       this.#go("paused", "memory");
       return;
     }
@@ -369,12 +381,8 @@ export class Machine {
         this.#sleep(this.#devices.hub.released());
         return false;
       case "memory":
-        if (!this.#host.hasOthers(this)) {
-          this.#go("paused", "memory");
-          this.#events.emit("memory", { isShort: true, framesFree: this.#host.core.framesFree });
-          return this.#finish({ kind: "memory" });
-        }
         this.#starve();
+        if (!this.#host.hasOthers(this)) return this.#finish({ kind: "memory" });
         this.#sleep(this.#untilFed());
         return false;
       case "reset":
