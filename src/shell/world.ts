@@ -1,0 +1,55 @@
+/**
+ * world: what a command may touch: files, streams, the terminal, guests. The binary hands in Node's; tests their own.
+ *
+ * Owns    the types only.
+ * Holds   no command reaches for anything else, so each can be run in a test.
+ */
+import type { BlockBackend } from "../device/block/contract.ts";
+import type { Host } from "../index.ts";
+import type { HostOptions } from "../machine/host.ts";
+import type { SplitArguments } from "./usage.ts";
+
+/** A guest by name: what its machine boots. */
+export interface GuestFiles {
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly append?: string;
+}
+
+/** How a disk is opened. */
+export type DiskMode = "rw" | "ro" | "cow";
+
+/** Where console input comes from and goes to. */
+export interface ConsoleStreams {
+  /** True when input is a terminal: raw mode, Ctrl-A commands, host clock. */
+  readonly isTerminal: boolean;
+  /** Calls back with every piece of input, then once with null at its end. The returned function ends that. */
+  listen(onInput: (bytes: Uint8Array | null) => void): () => void;
+  /** Writes console output. False when it piles up: `drained` settles when there is room again. */
+  write(bytes: Uint8Array): boolean;
+  drained(): Promise<void>;
+  /** Calls back once when output can go nowhere any more (a closed pipe). */
+  onBroken(listener: () => void): void;
+  /** Settles when everything written has left. */
+  flush(): Promise<void>;
+}
+
+/** Everything outside. */
+export interface World {
+  readonly version: string;
+  readonly split: SplitArguments;
+  readonly streams: ConsoleStreams;
+  /** Text for people, on stderr. */
+  say(text: string): void;
+  /** Text that is a command's result, on stdout. */
+  print(text: string): void;
+  /** Throws VmError "bad-file" naming the path and what is wrong. */
+  readFile(path: string): Promise<Uint8Array>;
+  openDisk(path: string, mode: DiskMode): Promise<BlockBackend>;
+  guest(name: string): Promise<GuestFiles>;
+  createHost(options?: Partial<HostOptions>): Promise<Host>;
+  /** Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so. */
+  onSignal(listener: (status: number) => void): () => void;
+  monotonicMs(): number;
+  after(ms: number, wake: () => void): () => void;
+}
