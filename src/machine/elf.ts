@@ -43,6 +43,7 @@ const MACHINE_RISCV = 243;
 const SEGMENT_LOAD = 1;
 const SECTION_SYMBOLS = 2;
 const SEGMENTS_MAX = 256;
+const NAME_BYTES_MAX = 256;
 
 /** True when the bytes begin as an ELF file does. */
 export function isElf(bytes: Uint8Array): boolean {
@@ -107,13 +108,13 @@ function checkIdentity(reader: Reader): void {
 }
 
 interface LoadSegment extends ElfSegment {
-  readonly virtual: number;
+  readonly virtual: bigint;
 }
 
 function readSegment(reader: Reader, at: number, index: number, ram: RamRange): LoadSegment | null {
   if (reader.u32(at) !== SEGMENT_LOAD) return null;
   const offset = reader.u64(at + 8);
-  const virtual = reader.u64(at + 16);
+  const virtual = reader.view.getBigUint64(at + 16, true);
   const address = reader.u64(at + 24);
   const fileBytes = reader.u64(at + 32);
   const memoryBytes = reader.u64(at + 40);
@@ -165,32 +166,25 @@ function checkOverlap(segments: readonly LoadSegment[]): void {
 
 /** The entry is a virtual address; a segment linked elsewhere than it is loaded moves it along. */
 function readEntry(reader: Reader, segments: readonly LoadSegment[], ram: RamRange): number {
-  const virtual = reader.u64(24);
-  const home = segments.find((s) => virtual >= s.virtual && virtual < s.virtual + s.memoryBytes);
-  const exact = reader.view.getBigUint64(24, true);
-  // Virtual addresses of kernels are above 2^53, so the distance is taken exactly.
-  const entry = home === undefined ? virtual : home.address + distance(reader, home, exact);
+  // Virtual addresses of kernels are above 2^53, so they are compared exactly.
+  const virtual = reader.view.getBigUint64(24, true);
+  const home = segments.find(
+    (s) => virtual >= s.virtual && virtual < s.virtual + BigInt(s.memoryBytes),
+  );
+  const entry =
+    home === undefined ? Number(virtual) : home.address + Number(virtual - home.virtual);
   if (entry < ram.start || entry >= ram.end || entry % 2 !== 0) {
     const accepted = `accepted are even addresses in RAM (${hex(ram.start)} to ${hex(ram.end)})`;
-    fail(`entry ${hex(exact)}: ${accepted}`);
+    fail(`entry ${hex(virtual)}: ${accepted}`);
   }
   return entry;
 }
 
-function distance(reader: Reader, home: LoadSegment, exact: bigint): number {
-  const table = reader.u64(32);
-  const count = reader.u16(56);
-  for (let index = 0; index < count; index++) {
-    const at = table + index * PROGRAM_HEADER_BYTES;
-    if (reader.u32(at) !== SEGMENT_LOAD || reader.u64(at + 24) !== home.address) continue;
-    return Number(exact - reader.view.getBigUint64(at + 16, true));
-  }
-  return 0;
-}
-
+/** The string at `at`; longer ones than NAME_BYTES_MAX are cut, so that a hostile file costs no more than its size. */
 function nameAt(bytes: Uint8Array, at: number, end: number): string {
   let name = "";
-  for (let index = at; index < end && bytes[index] !== 0; index++) {
+  const stop = Math.min(end, at + NAME_BYTES_MAX);
+  for (let index = at; index < stop && bytes[index] !== 0; index++) {
     name += String.fromCharCode(bytes[index]);
   }
   return name;
