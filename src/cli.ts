@@ -1,13 +1,100 @@
 #!/usr/bin/env node
 /**
- * cli: the binary `rivulet`: picks the command, turns errors into one line and an exit status.
+ * cli: the binary `rivulet`: hands this process to the shell's commands, turns errors into one line and a status.
  *
  * Holds   0 is success, 1 a failure, 2 a wrong command line; `run` exits as the guest asked.
  */
-import { VmError } from "./errors.ts";
-import { nodeWorld } from "./platform/node/world.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import {
+  type BlockBackend,
+  BUILTIN_GUEST_NAME,
+  builtinGuest,
+  DEBIAN_GUEST_NAME,
+  findGuest,
+  Host,
+  listGuests,
+  type PreparedGuest,
+  prepareDebian,
+  removeGuest,
+  VmError,
+} from "./node.ts";
+import { readWholeFile } from "./platform/node/files.ts";
+import { onSignal, standardStreams } from "./platform/node/standard-streams.ts";
 import { main } from "./shell/main.ts";
 import { UsageError } from "./shell/usage.ts";
+import type { DiskMode, GuestFiles, GuestInfo, GuestShelf, World } from "./shell/world.ts";
+
+function version(): string {
+  const url = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(url, "utf8")) as { version: string }).version;
+}
+
+function guestInfo({ folder, manifest }: PreparedGuest): GuestInfo {
+  const { name, release, packages, files } = manifest;
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+  return { name, release, packages, folder, bytes };
+}
+
+const guests: GuestShelf = {
+  builtin: BUILTIN_GUEST_NAME,
+  preparable: [DEBIAN_GUEST_NAME],
+  list: () => listGuests().map(guestInfo),
+  remove: removeGuest,
+  async prepare(_name, options) {
+    const controller = new AbortController();
+    const endSignals = onSignal(() => controller.abort());
+    try {
+      return guestInfo(await prepareDebian({ ...options, signal: controller.signal }));
+    } finally {
+      endSignals();
+    }
+  },
+  async files(name): Promise<GuestFiles | null> {
+    if (name === BUILTIN_GUEST_NAME) return { kernel: builtinGuest() };
+    const guest = findGuest(name);
+    if (guest === null) return null;
+    const { kernel, initrd, append } = guest.manifest;
+    return {
+      kernel: await readWholeFile(join(guest.folder, kernel)),
+      initrd: await readWholeFile(join(guest.folder, initrd)),
+      append,
+    };
+  },
+};
+
+async function openDisk(path: string, mode: DiskMode): Promise<BlockBackend> {
+  throw new VmError("unsupported", `--disk ${path} (${mode}): disks come with virtio-blk`);
+}
+
+function nodeWorld(): World {
+  return {
+    version: version(),
+    guests,
+    openDisk,
+    split: (args, types) =>
+      parseArgs({
+        args: [...args],
+        options: Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { type }])),
+        allowPositionals: true,
+        strict: false,
+        tokens: true,
+      }).tokens,
+    streams: standardStreams(),
+    isProgressLive: process.stderr.isTTY === true,
+    say: (text) => process.stderr.write(text),
+    print: (text) => process.stdout.write(text),
+    readFile: readWholeFile,
+    createHost: (options) => Host.create(options),
+    onSignal,
+    monotonicMs: () => performance.now(),
+    after: (ms, wake) => {
+      const timer = setTimeout(wake, ms);
+      return () => clearTimeout(timer);
+    },
+  };
+}
 
 try {
   process.exitCode = await main(process.argv.slice(2), nodeWorld());

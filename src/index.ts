@@ -2,7 +2,9 @@
  * index: the public API, the same on every JavaScript host. node.ts and browser.ts add the platform.
  */
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
+export type { BlockBackend } from "./device/block/contract.ts";
 export { VmError, type VmErrorCode } from "./errors.ts";
+export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
 export {
   type ClockKind,
   type MachineConfig,

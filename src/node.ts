@@ -5,6 +5,19 @@ import { Host as AnyHost, type HostOptions } from "./machine/host.ts";
 import { nodePlatform } from "./platform/node/platform.ts";
 
 export * from "./index.ts";
+export {
+  DEBIAN_GUEST_NAME,
+  type PrepareOptions,
+  type PrepareProgress,
+  prepareDebian,
+} from "./platform/node/guest-debian.ts";
+export {
+  findGuest,
+  type GuestManifest,
+  listGuests,
+  type PreparedGuest,
+  removeGuest,
+} from "./platform/node/guest-store.ts";
 export { nodePlatform } from "./platform/node/platform.ts";
 
 /** A host of machines; see machine/host.ts. */

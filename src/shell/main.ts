@@ -3,6 +3,7 @@
  *
  * Used by src/cli.ts.
  */
+import { guestCommand } from "./commands/guest.ts";
 import { runCommand } from "./commands/run.ts";
 import { UsageError } from "./usage.ts";
 import type { World } from "./world.ts";
@@ -17,6 +18,7 @@ export interface Command {
 /** The commands by name. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   run: { summary: "boot a machine on this terminal or on pipes", run: runCommand },
+  guest: { summary: "prepare, list and remove guests to boot by name", run: guestCommand },
 };
 
 function help(): string {

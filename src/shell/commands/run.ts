@@ -25,6 +25,9 @@ const STATUS_BUDGET = 124;
 const STATUS_PIPE = 141;
 /** Input that is there within this time is read before the machine starts. */
 const READ_AHEAD_MS = 200;
+/** Input that waits for the guest before reading stops, and how often to look whether it may go on. */
+const INPUT_BYTES_MAX = 16 << 20;
+const INPUT_LOOK_MS = 50;
 
 export const RUN_OPTIONS: OptionTable = {
   kernel: { value: "F", help: "Linux Image (plain or gzip) or ELF64; the same as FILE" },
@@ -129,8 +132,18 @@ function clockFor(plan: RunPlan, world: World): ClockKind {
   return world.streams.isTerminal && !isRepeatable ? "host" : "virtual";
 }
 
+async function guestFiles(name: string, world: World): Promise<GuestFiles> {
+  const { guests } = world;
+  const files = await guests.files(name);
+  if (files !== null) return files;
+  const names = [...guests.list().map((guest) => guest.name), guests.builtin];
+  const canPrepare = guests.preparable.includes(name);
+  const hint = canPrepare ? `; \`rivulet guest prepare ${name}\` fetches it` : "";
+  throw new VmError("not-found", `guest "${name}": accepted are ${names.join(", ")}${hint}`);
+}
+
 async function filesOf(plan: RunPlan, world: World): Promise<GuestFiles> {
-  const named = plan.guest === undefined ? null : await world.guest(plan.guest);
+  const named = plan.guest === undefined ? null : await guestFiles(plan.guest, world);
   const kernel = named?.kernel ?? (await world.readFile(plan.file as string));
   const initrd = plan.initrd === undefined ? named?.initrd : await world.readFile(plan.initrd);
   return { kernel, initrd, append: plan.append ?? named?.append };
@@ -162,6 +175,25 @@ function statusOf(result: RunResult): { status: number; text?: string } {
   }
 }
 
+/** Stops reading while the guest has more input waiting than it will take for long; returns what ends that. */
+function throttleInput(machine: Machine, world: World): { check(): void; end(): void } {
+  let cancel: (() => void) | null = null;
+  const look = () => {
+    cancel = null;
+    if (machine.console.inputPending > INPUT_BYTES_MAX / 2)
+      cancel = world.after(INPUT_LOOK_MS, look);
+    else world.streams.holdInput(false);
+  };
+  return {
+    check() {
+      if (cancel !== null || machine.console.inputPending <= INPUT_BYTES_MAX) return;
+      world.streams.holdInput(true);
+      cancel = world.after(INPUT_LOOK_MS, look);
+    },
+    end: () => cancel?.(),
+  };
+}
+
 /** Connects console and streams. Returns what undoes it. */
 async function connect(machine: Machine, world: World, onLeave: (status: number) => void) {
   const { streams } = world;
@@ -182,6 +214,7 @@ async function connect(machine: Machine, world: World, onLeave: (status: number)
     leave: () => onLeave(0),
     say: (text) => world.say(text),
   });
+  const throttle = throttleInput(machine, world);
   let settle: () => void = () => {};
   const isRead = new Promise<void>((resolve) => {
     settle = resolve;
@@ -192,6 +225,7 @@ async function connect(machine: Machine, world: World, onLeave: (status: number)
       settle();
     } else if (streams.isTerminal) keys.take(bytes);
     else machine.console.write(bytes);
+    throttle.check();
   });
   if (!streams.isTerminal) {
     const cancel = world.after(READ_AHEAD_MS, settle);
@@ -199,6 +233,7 @@ async function connect(machine: Machine, world: World, onLeave: (status: number)
     cancel();
   }
   return () => {
+    throttle.end();
     endInput();
     endOutput();
   };

@@ -1,0 +1,91 @@
+/**
+ * standard-streams: this process's stdin and stdout as a machine's console, raw mode and signals.
+ *
+ * Owns    the terminal's raw mode: it is undone however the process ends.
+ * Used by src/cli.ts.
+ * Holds   a reader that went away (EPIPE) is told to the listener and never thrown.
+ */
+
+/** Output that may wait in this process before `write` says that it piles up. */
+const PENDING_BYTES_MAX = 1 << 20;
+/** Signals that end a run, with the exit status that a shell gives them: 128 + number. */
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Takes input from stdin, raw when it is a terminal; null once at its end. */
+function listen(onInput: (bytes: Uint8Array | null) => void): () => void {
+  const { stdin } = process;
+  const isTerminal = stdin.isTTY === true;
+  const restore = () => {
+    if (isTerminal) stdin.setRawMode(false);
+  };
+  const onData = (bytes: Buffer) => onInput(new Uint8Array(bytes));
+  const onEnd = () => onInput(null);
+  if (isTerminal) {
+    stdin.setRawMode(true);
+    process.once("exit", restore);
+  }
+  stdin.on("data", onData);
+  stdin.once("end", onEnd);
+  stdin.once("error", onEnd);
+  stdin.resume();
+  return () => {
+    stdin.off("data", onData);
+    stdin.off("end", onEnd);
+    stdin.off("error", onEnd);
+    // A terminal that has gone away must not keep the process from ending.
+    stdin.on("error", () => {});
+    stdin.pause();
+    stdin.unref?.();
+    restore();
+    process.off("exit", restore);
+  };
+}
+
+/** The console of a run on this process's standard streams. */
+export function standardStreams() {
+  const { stdin, stdout, stderr } = process;
+  let isBroken = false;
+  const listeners: (() => void)[] = [];
+  stdout.on("error", () => {
+    isBroken = true;
+    for (const listener of listeners.splice(0)) listener();
+  });
+  stderr.on("error", () => {});
+  return {
+    isTerminal: stdin.isTTY === true,
+    listen,
+    /** Stops reading stdin, or goes on. */
+    holdInput: (isHeld: boolean): void => {
+      if (isHeld) stdin.pause();
+      else stdin.resume();
+    },
+    write: (bytes: Uint8Array): boolean =>
+      isBroken || stdout.write(bytes) || stdout.writableLength < PENDING_BYTES_MAX,
+    drained: (): Promise<void> =>
+      new Promise((resolve) => {
+        stdout.once("drain", resolve);
+        listeners.push(resolve);
+      }),
+    onBroken: (listener: () => void): void => {
+      if (isBroken) listener();
+      else listeners.push(listener);
+    },
+    flush: (): Promise<void> =>
+      new Promise((resolve) => {
+        if (isBroken || stdout.writableLength === 0) resolve();
+        else stdout.write("", () => resolve());
+      }),
+  };
+}
+
+/** Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so; the returned function ends that. */
+export function onSignal(listener: (status: number) => void): () => void {
+  const handlers = Object.entries(SIGNALS).map(([name, status]) => {
+    const handler = () => listener(status);
+    process.on(name as NodeJS.Signals, handler);
+    return () => process.off(name as NodeJS.Signals, handler);
+  });
+  return () => {
+    for (const end of handlers) end();
+  };
+}
