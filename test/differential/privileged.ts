@@ -1,0 +1,355 @@
+/**
+ * privileged: generators for CSRs, traps, changes of mode, and accesses through page tables under
+ * test.
+ *
+ * Used by differential/cell.ts.
+ * Holds   only what both machines must do alike: no counters where they could be read, no field
+ *         whose legal values are a choice, MPP never 2, a table entry changed only before a fence.
+ */
+import { type Body, BY_FORM, LINK, MACHINE, type Mode, SUPERVISOR, USER } from "./body.ts";
+import { type Generator, LOADS, STORES } from "./integer.ts";
+import { NOWHERE } from "./layout.ts";
+
+const MPP_SHIFT = 11;
+const SPP = 1n << 8n;
+const MPP = 3n << 11n;
+const MPRV = 1n << 17n;
+const SUM = 1n << 18n;
+const MXR = 1n << 19n;
+
+/** Bits that a sequence may set and clear one at a time. FS is not among them: 1 and 2 are a choice. */
+const STATUS_SUPERVISOR = [1n << 1n, 1n << 5n, SPP, SUM, MXR];
+const TW = 1n << 21n;
+const TSR = 1n << 22n;
+export const TVM_TW_TSR = [1n << 20n, TW, TSR];
+const STATUS_MACHINE = [...STATUS_SUPERVISOR, 1n << 3n, 1n << 7n, ...TVM_TW_TSR];
+export const INTERRUPT_BITS = [1n << 1n, 1n << 5n, 1n << 9n];
+export const MACHINE_INTERRUPT_BITS = [1n << 3n, 1n << 7n];
+/** Exceptions that the stub can take for S-mode: all but ECALL from S. */
+export const DELEGABLE = [1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 15].map((code) => 1n << BigInt(code));
+
+interface CsrRule {
+  readonly name: Parameters<Body["a"]["csrr"]>[1];
+  /** Bits that are set and cleared; all others keep their value. */
+  readonly bits?: readonly bigint[];
+  /** Any value is legal when it has these bits clear. */
+  readonly clear?: bigint;
+}
+const CSRS: readonly CsrRule[] = [
+  { name: "fflags", clear: 0n },
+  { name: "frm", clear: 0n },
+  { name: "fcsr", clear: 0n },
+  { name: "sscratch", clear: 0n },
+  { name: "sepc", clear: 1n },
+  { name: "scause", clear: 0n },
+  { name: "stval", clear: 0n },
+  { name: "sstatus", bits: STATUS_SUPERVISOR },
+  { name: "sie", bits: INTERRUPT_BITS },
+  { name: "sip", bits: [1n << 1n] },
+  { name: "mstatus", bits: STATUS_MACHINE },
+  { name: "mie", bits: [...INTERRUPT_BITS, ...MACHINE_INTERRUPT_BITS] },
+  { name: "mip", bits: INTERRUPT_BITS },
+  { name: "medeleg", bits: DELEGABLE },
+  { name: "mideleg", bits: INTERRUPT_BITS },
+  { name: "mepc", clear: 1n },
+  { name: "mcause", clear: 0n },
+  { name: "mtval", clear: 0n },
+  { name: "mcounteren", bits: [] },
+  { name: "scounteren", bits: [1n, 2n, 4n] },
+  { name: "mhartid", bits: [] },
+  { name: "mvendorid", bits: [] },
+  { name: "misa", bits: [] },
+  { name: "pmpcfg0", bits: [] },
+  { name: "pmpaddr0", bits: [] },
+];
+const CSR_READS = [
+  "sscratch",
+  "sepc",
+  "scause",
+  "stval",
+  "sstatus",
+  "sie",
+  "sip",
+  "stvec",
+] as const;
+/** Numbers at which no register exists. */
+const ABSENT = [0x004, 0x0ff, 0x181, 0x5c0, 0x7ff, 0x8ff, 0x9ff, 0xbc0, 0xdff, 0xfff, 0x3a1, 0x3a3];
+/** Read-only ones: a write traps, whatever the mode. */
+const READ_ONLY = ["mhartid", "mvendorid"] as const;
+/** They trap below M-mode, since the runner leaves mcounteren 0. */
+const COUNTERS = [0xc00, 0xc01, 0xc02, 0xc03] as const;
+
+function maskOf(body: Body, bits: readonly bigint[]): bigint {
+  let mask = 0n;
+  for (const bit of bits) if (body.random.chance(35)) mask |= bit;
+  return mask;
+}
+
+/** One access to a register, with a value that is legal, from whatever mode the code is in. */
+export const csrAccess: Generator = (body) => {
+  const { random } = body;
+  const rule = random.pick(CSRS);
+  const value = body.scratch();
+  if (rule.bits === undefined) {
+    body.li(value, random.u64() & ~(rule.clear ?? 0n));
+    const name = random.pick(["csrrw", "csrrs", "csrrc"] as const);
+    body.emit(name, body.target(), rule.name, value);
+  } else if (rule.bits.length === 0 || random.chance(25)) {
+    body.emit(random.pick(["csrrs", "csrrc"] as const), body.target(), rule.name, 0);
+  } else {
+    body.li(value, maskOf(body, rule.bits));
+    const name = random.pick(["csrrs", "csrrc"] as const);
+    body.emit(name, body.target(), rule.name, value);
+  }
+};
+
+/** The immediate forms. */
+export const csrImmediate: Generator = (body) => {
+  const { random } = body;
+  const name = random.pick(["csrrwi", "csrrsi", "csrrci"] as const);
+  const csr = random.pick(["sscratch", "scause", "stval", "mtval", "mcause", "fcsr"] as const);
+  body.emit(name, body.target(), csr, random.below(32));
+};
+
+export const csrRead: Generator = (body) => {
+  body.emit("csrrs", body.target(), body.random.pick(CSR_READS), 0);
+};
+
+/** Registers that do not exist or refuse. */
+export const csrRefused: Generator = (body) => {
+  const { random } = body;
+  const kind = random.below(3);
+  if (kind === 0) return body.emit("csrrs", body.target(), random.pick(ABSENT), 0);
+  if (kind === 1) return body.emit("csrrw", body.target(), random.pick(READ_ONLY), body.source());
+  if (body.mode === MACHINE) return csrRead(body);
+  body.emit("csrrs", body.target(), random.pick(COUNTERS), 0);
+};
+
+/** Writes a vector or satp that is put back: nothing can trap in between, and no mode is illegal. */
+export const csrSwap: Generator = (body) => {
+  const { random } = body;
+  if (body.mode === USER) return csrRead(body);
+  const [value, old] = [body.scratch(31), 31];
+  body.li(value, random.u64() & ~2n);
+  body.emit("csrrw", old, "stvec", value);
+  body.emit("csrrs", value, "stvec", 0);
+  body.emit("csrrw", value, "stvec", old);
+};
+
+const VECTOR = 0x57;
+const CUSTOM_0 = 0x0b;
+const CUSTOM_1 = 0x2b;
+const CUSTOM_3 = 0x7b;
+const RESERVED_OPCODE = 0x6b;
+
+function illegalWord(body: Body): number {
+  const { random } = body;
+  const rest = (random.u32() & ~0x7f) >>> 0;
+  return random.pick([
+    0, // the halfword that is illegal by definition
+    (rest | CUSTOM_0) >>> 0,
+    (rest | CUSTOM_1) >>> 0,
+    (rest | CUSTOM_3) >>> 0,
+    (rest | RESERVED_OPCODE) >>> 0,
+    (rest | VECTOR) >>> 0,
+    0x8000, // a reserved compressed encoding
+    0x4002, // C.LWSP to x0
+    0x2001, // C.ADDIW to x0
+    0x6101, // C.ADDI16SP of 0
+    0x9c41, // reserved beside C.SUBW
+    0x00007003 | (random.u32() & 0xf80), // LDU
+    0x0000003b | 0x02001000, // reserved beside SLLW
+    0x02000013 | (1 << 12) | (0x3f << 26), // reserved shift
+  ]);
+}
+
+/** Something that traps. */
+export const trap: Generator = (body) => {
+  const { random } = body;
+  switch (random.below(8)) {
+    case 0:
+      return body.emit("ecall");
+    case 1:
+      return body.emit("ebreak");
+    case 2:
+      return body.emit("cEbreak");
+    case 3:
+    case 4:
+      return body.word(illegalWord(body));
+    case 5:
+      return nowhere(body);
+    case 6:
+      return misaligned(body);
+    default:
+      return wrongMode(body);
+  }
+};
+
+/** An access, or a jump, to an address where nothing answers. */
+const nowhere: Generator = (body) => {
+  const { random } = body;
+  const at = body.scratch();
+  body.li(at, BigInt(NOWHERE + random.below(64) * 8));
+  const kind = random.below(3);
+  if (kind === 0) return fetchAt(body, at);
+  const name = random.pick(kind === 1 ? LOADS : STORES);
+  body.emitAny(name, [kind === 1 ? body.target() : body.source(), at, 0]);
+};
+
+/** Jumps to the address in `at` with a return address in x1, to which the runner goes on. */
+function fetchAt(body: Body, at: number): void {
+  if (body.random.chance(50)) body.emit("jalr", LINK, at, 0);
+  else body.emit("cJalr", at);
+}
+
+const misaligned: Generator = (body) => {
+  const at = body.address(body.writable(8, true) + body.random.pick([1, 2, 3]));
+  const isLoad = body.random.chance(50);
+  if (isLoad) return body.emit("lrW", body.target(), at);
+  body.emit("amoaddD", body.target(), body.source(), at);
+};
+
+/** An instruction that the mode, TSR, TVM or TW forbids. */
+const wrongMode: Generator = (body) => {
+  const { random, mode } = body;
+  if (mode === USER) {
+    const names = body.isModeSure
+      ? (["mret", "sret", "sfenceVma", "wfi"] as const)
+      : (["mret"] as const);
+    return body.emit(random.pick(names));
+  }
+  if (mode === SUPERVISOR) return body.emit("mret");
+  body.emit("csrrw", 0, "mhartid", body.scratch());
+};
+
+/** SFENCE.VMA in its forms; TVM makes it trap in S-mode. */
+export const fenceTranslation: Generator = (body) => {
+  const { random } = body;
+  body.emit(
+    "sfenceVma",
+    random.chance(50) ? 0 : body.source(),
+    random.chance(50) ? 0 : body.source(),
+  );
+};
+
+/** WFI where it cannot wait: with TW in S-mode it traps, in M-mode an interrupt is pending. */
+export const waitForInterrupt: Generator = (body) => {
+  const isTrapped = body.place.mode === SUPERVISOR && (body.place.status & TW) !== 0n;
+  if (body.mode === SUPERVISOR && isTrapped && body.isModeSure) return body.emit("wfi");
+  if (body.mode !== MACHINE) return csrRead(body);
+  const register = body.scratch();
+  body.li(register, 2n);
+  body.emit("csrrc", 0, "mstatus", register);
+  body.li(register, 8n);
+  body.emit("csrrc", 0, "mstatus", register);
+  body.li(register, 1n << 1n);
+  body.emit("csrrs", 0, "mie", register);
+  body.emit("csrrs", 0, "mip", register);
+  body.emit("wfi");
+};
+
+/** MRET or SRET to the following instruction in another mode, by the address that mode sees. */
+export const changeMode: Generator = (body) => {
+  const { random } = body;
+  if (body.mode === USER) return wrongMode(body);
+  const isMachine = body.mode === MACHINE && random.chance(70);
+  const next: Mode = isMachine ? random.pick([USER, SUPERVISOR]) : random.pick([USER, SUPERVISOR]);
+  const register = body.scratch();
+  body.li(register, isMachine ? MPP : SPP);
+  body.emit("csrrc", 0, isMachine ? "mstatus" : "sstatus", register);
+  body.li(register, isMachine ? BigInt(next) << BigInt(MPP_SHIFT) : BigInt(next) << 8n);
+  body.emit("csrrs", 0, isMachine ? "mstatus" : "sstatus", register);
+  // a constant of fixed length: 48 bytes of LUI, ADDIW, SLLI, ADDI with nops behind
+  const target = BigInt(body.here + LI_BYTES + 8);
+  const from = body.here;
+  body.li(register, BigInt.asUintN(64, body.place.code[next] + target));
+  while (body.here < from + LI_BYTES) body.emit("addi", 0, 0, 0);
+  body.emit("csrrw", 0, isMachine ? "mepc" : "sepc", register);
+  body.emit(isMachine ? "mret" : "sret");
+  // with TSR an SRET of S-mode traps, is skipped, and the code goes on as it is
+  const mayTrap =
+    body.mode !== MACHINE && (body.place.mode === MACHINE || (body.place.status & TSR) !== 0n);
+  if (mayTrap) body.isModeSure = false;
+  body.mode = next;
+  body.point();
+};
+const LI_BYTES = 32;
+
+const ATOMICS = (BY_FORM.get("amo") ?? []).filter((name) => !name.startsWith("sc"));
+
+/** A load, store, AMO, LR or jump through a translation under test. */
+export const probe: Generator = (body) => {
+  const { random, place } = body;
+  if (place.probes.length === 0) return trap(body);
+  const at = body.scratch();
+  const { address, isExecutable, isMemory, isCrossable } = random.pick(place.probes);
+  const kind = random.below(10);
+  // untranslated it finds nobody, and then QEMU reports the aligned address
+  const isFree = isCrossable && body.mode !== MACHINE;
+  const isCrossing = isFree && random.chance(20);
+  const offset = isCrossing ? 4096 - random.between(1, 8) : random.below(4088);
+  const isAligned = kind >= 8 || !isFree;
+  body.li(at, BigInt.asUintN(64, address + BigInt(isAligned ? offset & ~7 : offset)));
+  if (kind < 4) {
+    const name = random.pick(LOADS);
+    return body.emitAny(name, [body.target(), at, 0]);
+  }
+  if (kind < 7) return body.emitAny(random.pick(STORES), [body.source(), at, 0]);
+  if (kind === 7) return body.emit(random.pick(["fld", "fsw"] as const), body.float(), at, 0);
+  // in QEMU an AMO that finds no memory is done as a load and a store
+  const isAtomic = kind === 8 && isMemory && body.mode !== MACHINE;
+  if (isAtomic) return body.emitAny(random.pick(ATOMICS), [body.target(), body.source(), at]);
+  // what lies in a data page is no program, so it is jumped to only where no X lets it run
+  if (isExecutable || kind === 8) return body.emit("lrD", body.target(), at);
+  fetchAt(body, at);
+};
+
+/** Changes a table entry through its physical address, in M-mode, with the fence that makes it seen. */
+export const changeEntry: Generator = (body) => {
+  const { random, place } = body;
+  if (place.entries.length === 0 || body.mode !== MACHINE) return probe(body);
+  const { address, value } = random.pick(place.entries);
+  const [at, entry] = [31, body.scratch(31)];
+  body.li(at, address);
+  body.li(entry, value);
+  if (random.chance(70)) body.emit("sd", entry, at, 0);
+  else body.emit("amoswapD", body.target(), entry, at);
+  body.emit("sfenceVma");
+};
+
+/** Data accesses of M-mode with MPRV: translated as MPP says. */
+export const modifiedPrivilege: Generator = (body) => {
+  const { random, place } = body;
+  if (body.mode !== MACHINE) return probe(body);
+  const register = body.scratch();
+  const mode = random.pick([USER, SUPERVISOR, MACHINE] as const);
+  body.li(register, MPP | MPRV | SUM | MXR);
+  body.emit("csrrc", 0, "mstatus", register);
+  const extra = maskOf(body, [SUM, MXR]);
+  body.li(register, MPRV | (BigInt(mode) << BigInt(MPP_SHIFT)) | extra);
+  body.emit("csrrs", 0, "mstatus", register);
+  for (let left = random.between(1, 4); left > 0; left--) {
+    const at = body.scratch(register);
+    const offset = BigInt(random.between(0x400, 0x1ff0));
+    body.li(at, BigInt.asUintN(64, place.data[mode] + offset));
+    if (place.probes.length > 0 && random.chance(50)) probe(body);
+    else if (random.chance(50)) body.emitAny(random.pick(LOADS), [body.target(), at, 0]);
+    else body.emitAny(random.pick(STORES), [body.source(), at, 0]);
+  }
+  body.li(register, MPRV);
+  body.emit("csrrc", 0, "mstatus", register);
+};
+
+/** Sets pending bits and enables: an interrupt may follow at once. */
+export const raiseInterrupt: Generator = (body) => {
+  const { random } = body;
+  if (body.mode === USER) return csrRead(body);
+  const register = body.scratch();
+  const isMachine = body.mode === MACHINE;
+  body.li(register, isMachine ? maskOf(body, INTERRUPT_BITS) : 2n);
+  body.emit("csrrs", body.target(), isMachine ? "mip" : "sip", register);
+  body.li(register, maskOf(body, INTERRUPT_BITS));
+  body.emit("csrrs", body.target(), isMachine ? "mie" : "sie", register);
+  body.li(register, isMachine ? random.pick([2n, 8n, 10n]) : 2n);
+  body.emit("csrrs", body.target(), isMachine ? "mstatus" : "sstatus", register);
+};
