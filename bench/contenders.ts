@@ -48,9 +48,9 @@ export function rivuletElf(elf: string, root: string = ROOT): Command {
 
 /** QEMU on a Linux guest, behind its own OpenSBI, console on the standard streams. */
 export function qemuLinux(guest: LinuxGuest): Command {
-  const machine = ["-M", "virt", "-cpu", "rv64", "-m", LINUX_MEMORY, "-nographic", "-no-reboot"];
+  const machine = ["-M", "virt", "-cpu", "rv64", "-m", LINUX_MEMORY, "-nographic", "-nic", "none"];
   const files = ["-kernel", guest.kernel, "-initrd", guest.initrd];
-  return [qemuPath(), ...machine, ...files, "-append", KERNEL_ARGUMENTS];
+  return [qemuPath(), ...machine, "-no-reboot", ...files, "-append", KERNEL_ARGUMENTS];
 }
 
 /** Rivulet on the same guest. */
