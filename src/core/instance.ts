@@ -36,8 +36,8 @@ export interface CoreExports extends Record<string, unknown> {
 /** Pages of WebAssembly memory are 64 KiB, whatever the guest's are. */
 const WASM_PAGE_BYTES = 65536;
 const WASM_PAGES_MAX = 65536;
-/** Below this an arena cannot hold the tables and a guest worth running. */
-const ARENA_BYTES_MIN = 8 * 1024 * 1024;
+/** The initial size that asconfig.json gives the imported memory; a smaller one does not link. */
+const ARENA_BYTES_MIN = 16 * 1024 * 1024;
 const ARENA_BYTES_DEFAULT = WASM_PAGES_MAX * WASM_PAGE_BYTES;
 
 /** What `Core.create` may be told. */
@@ -56,7 +56,7 @@ function checkArena(arenaBytes: number | undefined): void {
     arenaBytes <= ARENA_BYTES_DEFAULT &&
     arenaBytes % WASM_PAGE_BYTES === 0;
   if (isUsable) return;
-  const accepted = "accepted are multiples of 65536 from 8 MiB to 4 GiB";
+  const accepted = "accepted are multiples of 65536 from 16 MiB to 4 GiB";
   throw new VmError("bad-config", `arenaBytes ${arenaBytes}: ${accepted}`);
 }
 
