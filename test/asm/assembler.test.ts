@@ -2,13 +2,14 @@
  * The assembler around its encoder: constants of any 64-bit value (executed by a four-instruction
  * reference), labels and their errors, data, and the ELF file that it writes.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Assembler, elf64, encode } from "../../src/asm/index.ts";
+import { CROSS_BINUTILS, testNeeding } from "../helpers/need.ts";
 
 const test = suite("asm/assembler");
 
@@ -172,24 +173,20 @@ test("the ELF header, segments and contents are where the format says", () => {
 });
 
 const READS = "readelf finds the entry, both segments and every symbol";
-if (spawnSync("riscv64-unknown-elf-readelf", ["--version"]).status === 0) {
-  test(READS, () => {
-    const folder = mkdtempSync(join(tmpdir(), "rivulet-elf-"));
-    try {
-      const path = join(folder, "a.elf");
-      writeFileSync(path, exampleElf());
-      const options = ["-W", "-h", "-l", "-s", path];
-      const text = execFileSync("riscv64-unknown-elf-readelf", options, { encoding: "utf8" });
-      assert.match(text, /Entry point address: +0x80000000/);
-      assert.match(text, /LOAD +0x001000 0x0+80000000 0x0+80000000 0x00000c 0x00000c R E/);
-      assert.match(text, /LOAD +0x001345 0x0+80002345 0x0+80002345 0x000003 0x000040 RWE/);
-      assert.match(text, /0+80000004 .* tohost/);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-} else {
-  test.skip(READS + " (needs the Debian package binutils-riscv64-unknown-elf)");
-}
+testNeeding(test, [CROSS_BINUTILS], READS, () => {
+  const folder = mkdtempSync(join(tmpdir(), "rivulet-elf-"));
+  try {
+    const path = join(folder, "a.elf");
+    writeFileSync(path, exampleElf());
+    const options = ["-W", "-h", "-l", "-s", path];
+    const text = execFileSync("riscv64-unknown-elf-readelf", options, { encoding: "utf8" });
+    assert.match(text, /Entry point address: +0x80000000/);
+    assert.match(text, /LOAD +0x001000 0x0+80000000 0x0+80000000 0x00000c 0x00000c R E/);
+    assert.match(text, /LOAD +0x001345 0x0+80002345 0x0+80002345 0x000003 0x000040 RWE/);
+    assert.match(text, /0+80000004 .* tohost/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test.run();

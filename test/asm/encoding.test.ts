@@ -2,13 +2,14 @@
  * Encodings of every instruction: golden words that need no tool, and each instruction of the table
  * with random operands against riscv64-unknown-elf-as.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { encode, INSTRUCTIONS, type InstructionName, mnemonicOf } from "../../src/asm/index.ts";
+import { CROSS_BINUTILS, testNeeding } from "../helpers/need.ts";
 import { instructionCase, type Pick } from "./operands.ts";
 
 const test = suite("asm/encoding");
@@ -102,42 +103,37 @@ test("an operand that does not fit is refused with its range", () => {
   }
 });
 
-const hasBinutils = spawnSync("riscv64-unknown-elf-as", ["--version"]).status === 0;
 const AGAINST = "every instruction of the table equals what binutils makes of its text";
 
-if (hasBinutils) {
-  test(AGAINST, () => {
-    const pick = generator(SEED);
-    const cases = (Object.keys(INSTRUCTIONS) as InstructionName[]).flatMap((name) =>
-      Array.from({ length: DRAWS }, () => ({ name, ...instructionCase(name, pick) })),
-    );
-    const lines = cases.map(({ name, text }) => {
-      // Exactly the instruction named: compressed only where the mnemonic asks for it.
-      return `.option ${mnemonicOf(name).startsWith("c.") ? "rvc" : "norvc"}\n${text}`;
-    });
-    const folder = mkdtempSync(join(tmpdir(), "rivulet-asm-"));
-    try {
-      const [source, object, flat] = ["a.s", "a.o", "a.bin"].map((name) => join(folder, name));
-      writeFileSync(source, lines.join("\n") + "\n");
-      const march = "rv64imafdc_zicsr_zifencei_zba_zbb_zbs_zicboz";
-      execFileSync("riscv64-unknown-elf-as", [`-march=${march}`, source, "-o", object]);
-      execFileSync("riscv64-unknown-elf-objcopy", ["-O", "binary", object, flat]);
-      const expected = readFileSync(flat);
-      let at = 0;
-      for (const { name, operands, text } of cases) {
-        const word = encodeAny(name, ...operands);
-        const isShort = (word & 3) !== 3;
-        const wanted = isShort ? expected.readUInt16LE(at) : expected.readUInt32LE(at);
-        assert.is(word.toString(16), wanted.toString(16), `${text} (SEED=${SEED})`);
-        at += isShort ? 2 : 4;
-      }
-      assert.is(at, expected.length);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+testNeeding(test, [CROSS_BINUTILS], AGAINST, () => {
+  const pick = generator(SEED);
+  const cases = (Object.keys(INSTRUCTIONS) as InstructionName[]).flatMap((name) =>
+    Array.from({ length: DRAWS }, () => ({ name, ...instructionCase(name, pick) })),
+  );
+  const lines = cases.map(({ name, text }) => {
+    // Exactly the instruction named: compressed only where the mnemonic asks for it.
+    return `.option ${mnemonicOf(name).startsWith("c.") ? "rvc" : "norvc"}\n${text}`;
   });
-} else {
-  test.skip(AGAINST + " (needs the Debian package binutils-riscv64-unknown-elf)");
-}
+  const folder = mkdtempSync(join(tmpdir(), "rivulet-asm-"));
+  try {
+    const [source, object, flat] = ["a.s", "a.o", "a.bin"].map((name) => join(folder, name));
+    writeFileSync(source, lines.join("\n") + "\n");
+    const march = "rv64imafdc_zicsr_zifencei_zba_zbb_zbs_zicboz";
+    execFileSync("riscv64-unknown-elf-as", [`-march=${march}`, source, "-o", object]);
+    execFileSync("riscv64-unknown-elf-objcopy", ["-O", "binary", object, flat]);
+    const expected = readFileSync(flat);
+    let at = 0;
+    for (const { name, operands, text } of cases) {
+      const word = encodeAny(name, ...operands);
+      const isShort = (word & 3) !== 3;
+      const wanted = isShort ? expected.readUInt16LE(at) : expected.readUInt32LE(at);
+      assert.is(word.toString(16), wanted.toString(16), `${text} (SEED=${SEED})`);
+      at += isShort ? 2 : 4;
+    }
+    assert.is(at, expected.length);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test.run();

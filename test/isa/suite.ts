@@ -24,12 +24,12 @@ import { EXIT_BUDGET, EXIT_MMIO } from "../../assembly/layout.ts";
 import { elf64, type Program } from "../../src/asm/index.ts";
 import { Core } from "../../src/core/instance.ts";
 import { MachineView } from "../../src/core/machine-view.ts";
+import { QEMU, testNeeding } from "../helpers/need.ts";
 import { FINISHER, FINISHER_PASS, IsaProgram, RAM_BYTES, RESULTS } from "./program.ts";
 
 const RAM = 0x80000000;
 const SLOTS_MAX = 50_000_000;
 const GUARD_MS = 120_000;
-const QEMU = "qemu-system-riscv64";
 const CPU = "rv64,h=off,zba=on,zbb=on,zbs=on,zbc=off";
 
 /** Reads guest memory after a run. */
@@ -86,7 +86,7 @@ export function runInQemu(image: Program): Reader {
     ];
     const options = ["-cpu", CPU, "-bios", "none", "-kernel", kernel, "-display", "none"];
     const quiet = ["-serial", "none", "-monitor", "none", "-nodefaults"];
-    const run = spawnSync(QEMU, [...machine, ...options, ...quiet], { timeout: GUARD_MS });
+    const run = spawnSync(QEMU.name, [...machine, ...options, ...quiet], { timeout: GUARD_MS });
     const file = openSync(ram, "r");
     const bytes = new Uint8Array(RAM_BYTES);
     readSync(file, bytes, 0, RAM_BYTES, 0);
@@ -163,13 +163,9 @@ export function isaSuite(
   }
   if (options.isHereOnly) return test;
   const title = "the reference agrees with QEMU";
-  if (spawnSync(QEMU, ["--version"]).status === 0) {
-    test(title, () => {
-      const inQemu = readResults(runInQemu(image), program.resultCount);
-      for (const block of program.blocks) checkBlock(block, inQemu, options.qemuErrs);
-    });
-  } else {
-    test.skip(title + " (needs the Debian package qemu-system-misc)");
-  }
+  testNeeding(test, [QEMU], title, () => {
+    const inQemu = readResults(runInQemu(image), program.resultCount);
+    for (const block of program.blocks) checkBlock(block, inQemu, options.qemuErrs);
+  });
   return test;
 }
