@@ -7,7 +7,6 @@
  */
 import type { CoreCounters } from "../core/machine-view.ts";
 import { MachineView } from "../core/machine-view.ts";
-import { RAM_BASE } from "../core/memory-view.ts";
 import { VmError } from "../errors.ts";
 import { type BootPlan, enterBoot, planBoot } from "./boot.ts";
 import { type MachineClock, makeClock } from "./clock.ts";
@@ -18,6 +17,7 @@ import { stateDigest } from "./digest.ts";
 import { Emitter } from "./events.ts";
 import type { HostServices } from "./host.ts";
 import { Htif } from "./htif.ts";
+import { loadPlan, reserveMemory } from "./loader.ts";
 import { buildTree } from "./machine-tree.ts";
 import { canGo, isFinal, type MachineState, type RunResult } from "./result.ts";
 import { type ExitCounts, Runner, type SliceOutcome } from "./runner.ts";
@@ -64,7 +64,6 @@ interface ActiveRun {
 const SLICE_MS = 4;
 const SLICE_SLOTS_MIN = 20_000;
 const SLICE_SLOTS_MAX = 1_000_000;
-const LOAD_BYTES = 65536;
 
 /** One machine. Made by `host.createMachine`. */
 export class Machine {
@@ -86,6 +85,8 @@ export class Machine {
   /** Frames that were free when they did not suffice, while the machine waits for more. */
   #starvedAt: number | null = null;
   #isDisposed = false;
+  /** The task is out of the scheduler until something that it waits for is done. */
+  #isSleeping = false;
   #pauseReason: string | null = null;
   #sliceSlots = 100_000;
   #busyMs = 0;
@@ -183,18 +184,9 @@ export class Machine {
 
   async #load(plan: BootPlan): Promise<void> {
     const { memory } = this.#view;
-    if (this.config.reserve) {
-      for (let at = RAM_BASE; at < memory.end; at += LOAD_BYTES) {
-        const bytes = Math.min(LOAD_BYTES, memory.end - at);
-        while (!memory.reserve(at, bytes)) await this.#framesForLoader();
-      }
-    }
-    for (const load of plan.loads) {
-      for (let at = 0; at < load.bytes.length; at += LOAD_BYTES) {
-        const piece = load.bytes.subarray(at, at + LOAD_BYTES);
-        while (!memory.write(load.address + at, piece)) await this.#framesForLoader();
-      }
-    }
+    const moreFrames = () => this.#framesForLoader();
+    if (this.config.reserve) await reserveMemory(memory, moreFrames);
+    await loadPlan(memory, plan, moreFrames);
     enterBoot(this.#view, plan);
     this.#runner = this.#makeRunner(plan);
   }
@@ -391,8 +383,6 @@ export class Machine {
         return false;
     }
   }
-
-  #isSleeping = false;
 
   /** Leaves the scheduler until `work` is done. */
   #sleep(work: Promise<void>): void {
