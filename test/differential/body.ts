@@ -40,6 +40,8 @@ export interface Place {
   readonly mode: Mode;
   readonly code: ByMode;
   readonly data: ByMode;
+  /** True when the data window is mapped for reads and writes. */
+  readonly isFriendly: boolean;
   readonly stub: bigint;
   /** mstatus at the start. */
   readonly status: bigint;

@@ -187,6 +187,7 @@ function untranslated(cell: bigint): Translated {
   return {
     code: everywhere(cell + BigInt(CELL_CODE)),
     data: everywhere(cell + BigInt(CELL_DATA)),
+    isFriendly: true,
     stub: cell + BigInt(CELL_STUB),
     satp: 0n,
     probes: [],

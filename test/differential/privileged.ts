@@ -146,7 +146,6 @@ function illegalWord(body: Body): number {
   const { random } = body;
   const rest = (random.u32() & ~0x7f) >>> 0;
   return random.pick([
-    0, // the halfword that is illegal by definition
     (rest | CUSTOM_0) >>> 0,
     (rest | CUSTOM_1) >>> 0,
     (rest | CUSTOM_3) >>> 0,
@@ -174,6 +173,7 @@ export const trap: Generator = (body) => {
     case 2:
       return body.emit("cEbreak");
     case 3:
+      return random.chance(15) ? body.emit("cUnimp") : body.word(illegalWord(body));
     case 4:
       return body.word(illegalWord(body));
     case 5:

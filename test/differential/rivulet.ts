@@ -25,8 +25,16 @@ export async function createCore(wasm: Uint8Array): Promise<Core> {
   return Core.create(wasm, { arenaBytes: ARENA_BYTES, machinesMax: 2 });
 }
 
+/** Longer than a batch runs: the end of a quantum cancels reservations, and QEMU has no quanta. */
+const QUANTUM_ENDLESS = 0x7fffffff;
+
 /** A machine with the batch in its RAM, about to run. Dispose it. */
-export function loadBatch(core: Core, batch: Batch, harts = 1, quantum = 10_000): MachineView {
+export function loadBatch(
+  core: Core,
+  batch: Batch,
+  harts = 1,
+  quantum = QUANTUM_ENDLESS,
+): MachineView {
   const machine = MachineView.create(core, { ramPages: RAM_BYTES / PAGE_BYTES, harts, quantum });
   for (let at = 0; at < batch.bytes.length; at += PAGE_BYTES) {
     const page = batch.bytes.subarray(at, at + PAGE_BYTES);

@@ -214,7 +214,10 @@ function addWrongUpper(
 }
 
 /** What page tables decide about a place. */
-export type Translated = Pick<Place, "code" | "data" | "stub" | "satp" | "probes" | "entries">;
+export type Translated = Pick<
+  Place,
+  "code" | "data" | "isFriendly" | "stub" | "satp" | "probes" | "entries"
+>;
 
 /**
  * Writes page tables into the cell's bytes. `hostility` is the chance in 100 that a data page of
@@ -262,5 +265,5 @@ export function buildTables(
   probes.push(...addWrongUpper(tables, random, layout, cell));
   const mode: Mode | number = levels + 5;
   const satp = (BigInt(mode) << 60n) | (tables.root >> 12n);
-  return { code: codes, data: datas, stub, satp, probes, entries };
+  return { code: codes, data: datas, isFriendly: !isHostile, stub, satp, probes, entries };
 }
