@@ -28,23 +28,27 @@ export interface BareResult {
   symbol(name: string): bigint;
 }
 
-/** Options of a run; the results must not depend on any of them. */
+/** Options of a run. The result must not depend on the first two. */
 export interface BareOptions {
   /** Slots per call of machineRun; default: all at once. */
   readonly sliceSlots?: number;
   /** What to flush between slices: bit 0 translations, bit 1 decoded code. */
   readonly flush?: number;
+  /** Default 1. */
+  readonly harts?: number;
+  /** Slots that a hart keeps its turn; default 10,000. */
+  readonly quantum?: number;
 }
 
 const wasm = readFileSync(new URL("../../machine.wasm", import.meta.url));
 
-async function load(elf: Uint8Array) {
+async function load(elf: Uint8Array, { harts = 1, quantum = 10_000 }: BareOptions) {
   const core = await Core.create(wasm, { arenaBytes: 128 * 1024 * 1024, machinesMax: 1 });
-  const shape = { ramPages: BARE_RAM_BYTES / 4096, harts: 1, quantum: 10_000 };
+  const shape = { ramPages: BARE_RAM_BYTES / 4096, harts, quantum };
   const machine = MachineView.create(core, shape);
   const program = parseElf(elf, { start: RAM, end: RAM + BARE_RAM_BYTES });
   for (const segment of program.segments) machine.memory.write(segment.address, segment.bytes);
-  machine.harts[0].pc = BigInt(program.entry);
+  for (const hart of machine.harts) hart.pc = BigInt(program.entry);
   const tohost = program.symbols.get("tohost") ?? 0;
   machine.tohost = tohost;
   machine.sync();
@@ -58,7 +62,7 @@ function serveConsole(machine: MachineView, tohost: number, value: bigint): stri
 
 /** Runs the file until it exits through tohost, leaves the core otherwise, or takes too long. */
 export async function runBare(elf: Uint8Array, options: BareOptions = {}): Promise<BareResult> {
-  const { machine, program, tohost } = await load(elf);
+  const { machine, program, tohost } = await load(elf, options);
   let text = "";
   let code: number | null = null;
   let why = "";

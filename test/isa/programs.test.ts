@@ -74,8 +74,22 @@ for (const build of [...PHYSICAL, ...VIRTUAL]) {
   });
 }
 
-function runInQemu(kernel: string): { code: number | null; text: string } {
-  const machine = ["-M", "spike", "-m", "64M", "-cpu", "rv64,h=off,zba=on,zbb=on,zbs=on"];
+// LR and SC need their whole loop in one turn, so the shortest quantum is not arbitrarily short.
+for (const quantum of [50, 997, 10_000]) {
+  const title = `four harts share memory, ${quantum} slots a turn`;
+  testNeeding(test, [CROSS_COMPILER], title, async () => {
+    const elf = toolchain.elf({ name: "harts" });
+    const whole = await runBare(elf, { harts: 4, quantum });
+    assert.is(whole.code, 0, whole.why);
+    const sliced = await runBare(elf, { harts: 4, quantum, sliceSlots: 61, flush: 3 });
+    assert.is(sliced.code, 0, `in slices: ${sliced.why}`);
+    assert.is(sliced.slots, whole.slots, "slots in slices");
+  });
+}
+
+function runInQemu(kernel: string, harts = 1): { code: number | null; text: string } {
+  const cpu = ["-cpu", "rv64,h=off,zba=on,zbb=on,zbs=on", "-smp", String(harts)];
+  const machine = ["-M", "spike", "-m", "64M", ...cpu];
   const quiet = ["-display", "none", "-nodefaults", "-monitor", "none", "-serial", "stdio"];
   const all = [...machine, ...quiet, "-bios", "none", "-kernel", kernel];
   const run = spawnSync(QEMU.name, all, { timeout: GUARD_MS, input: "" });
@@ -96,6 +110,12 @@ for (const build of IN_QEMU) {
     assert.is(code, 0, text);
   });
 }
+
+testNeeding(test, [CROSS_COMPILER, QEMU], "four harts share memory in QEMU", () => {
+  const build = { name: "harts", defines: { QEMU: 1 } };
+  const { code, text } = runInQemu(toolchain.path(build), 4);
+  assert.is(code, 0, text);
+});
 
 function runCommand(build: Build) {
   const run = spawnSync(process.execPath, [CLI, "run", "--htif", toolchain.path(build)], {
