@@ -39,7 +39,11 @@ export interface Probe {
 export interface Place {
   readonly mode: Mode;
   readonly code: ByMode;
+  /** The code again, where stores may change it. */
+  readonly codeWrite: ByMode;
   readonly data: ByMode;
+  /** True when PMP restricts parts of the cell: QEMU then gets accesses across pages wrong. */
+  readonly hasPmp: boolean;
   /** True when the data window is mapped for reads and writes. */
   readonly isFriendly: boolean;
   readonly stub: bigint;
@@ -168,7 +172,7 @@ export class Body {
     const at = this.random.between(DATA_CONSTANT_BYTES, DATA_BYTES - 16);
     // accesses at the end of the first page are as many as ten times chance
     const near = this.random.chance(10) ? 0x1000 - this.random.between(1, 8) : at;
-    return aligned ? near - (near % bytes) : near;
+    return aligned || this.place.hasPmp ? near - (near % bytes) : near;
   }
 
   /** Base register and immediate for an offset in the window. */

@@ -20,6 +20,7 @@ import {
   CELL_CODE,
   CELL_DATA,
   CELL_STUB,
+  CELL_TABLES,
   CELLS,
   DATA_CONSTANT_BYTES,
   STUB_BYTES,
@@ -45,7 +46,8 @@ const INTEGER = flowing([
   [60, integer.compute],
   [14, integer.access],
   [6, integer.refresh],
-  [2, integer.selfModify],
+  [4, integer.selfModify],
+  [2, integer.besideCode],
   [1, integer.fences],
 ]);
 const COMPRESSED = flowing([
@@ -78,6 +80,7 @@ const CSR: Mix = [
   [3, privileged.waitForInterrupt],
   [3, privileged.changeMode],
   [3, privileged.fenceTranslation],
+  [4, privileged.floatState],
   [10, integer.compute],
 ];
 const TRAP: Mix = [
@@ -98,6 +101,9 @@ const PAGING: Mix = [
   [5, integer.atomic],
   [5, privileged.changeMode],
   [8, privileged.modifiedPrivilege],
+  [4, privileged.changeSpace],
+  [4, privileged.changeProtection],
+  [4, integer.selfModify],
   [10, privileged.changeEntry],
   [4, privileged.fenceTranslation],
   [5, privileged.csrRead],
@@ -181,11 +187,50 @@ function initialTraps(random: Random, isWild: boolean): Partial<Record<BeforeFie
   };
 }
 
+const PMP_OFF = 0;
+const PMP_TOR = 1 << 3;
+const PMP_NA4 = 2 << 3;
+const PMP_NAPOT = 3 << 3;
+/** Entry 4: everything. */
+const PMP_OPEN = 0x1fn << 32n;
+/** R, W and X; W without R is reserved. */
+const PMP_RIGHTS = [0, 1, 3, 4, 5, 7];
+
+/** Four PMP entries over data and tables of the cell; the code and the record stay open. */
+function initialProtection(
+  random: Random,
+  cell: bigint,
+  mode: Mode,
+): Partial<Record<BeforeField, bigint>> {
+  const fields: Partial<Record<BeforeField, bigint>> = {};
+  let config = PMP_OPEN;
+  for (const entry of [0, 1, 2, 3] as const) {
+    const kinds = [PMP_OFF, PMP_NA4, PMP_NAPOT, PMP_NAPOT, ...(entry > 0 ? [PMP_TOR] : [])];
+    const kind = random.pick(kinds);
+    const offset = CELL_DATA + random.below(0x4000 / 8) * 8;
+    const size = kind === PMP_NAPOT ? random.between(3, 13) : 0;
+    const word = (cell + BigInt(offset)) >> 2n;
+    const ones = size === 0 ? 0n : (1n << BigInt(size - 3)) - 1n;
+    fields[`pmpaddr${entry}`] = size === 0 ? word : (word & ~(2n * ones + 1n)) | ones;
+    config |= BigInt(kind | random.pick(PMP_RIGHTS)) << BigInt(entry * 8);
+  }
+  if (random.chance(20)) {
+    // the page tables, all readable or not at all: QEMU 7.2 checks no write of A and D
+    fields.pmpaddr3 = ((cell + BigInt(CELL_TABLES)) >> 2n) | 0xfffn;
+    // Denied, the stub cannot be fetched, so M-mode code, which may delegate that fault, does without.
+    const rights = mode === MACHINE ? 7 : random.pick([0, 7]);
+    config = (config & ~(0xffn << 24n)) | (BigInt(PMP_NAPOT | rights) << 24n);
+    fields.medeleg = 0n;
+  }
+  return { ...fields, pmpcfg0: config };
+}
+
 const everywhere = (address: bigint) => ({ 0: address, 1: address, 3: address });
 
 function untranslated(cell: bigint): Translated {
   return {
     code: everywhere(cell + BigInt(CELL_CODE)),
+    codeWrite: everywhere(cell + BigInt(CELL_CODE)),
     data: everywhere(cell + BigInt(CELL_DATA)),
     isFriendly: true,
     stub: cell + BigInt(CELL_STUB),
@@ -268,7 +313,8 @@ export function buildCell(
     ? buildTables(random.fork(1), cell, bytes, { scheme, hostility })
     : untranslated(cell);
   const status = initialStatus(random, mode, rule, isWild);
-  const place: Place = { ...translated, mode, status };
+  const hasPmp = isWild && random.chance(rule.scheme === undefined ? 15 : 40);
+  const place: Place = { ...translated, mode, status, hasPmp };
   writeData(random.fork(2), bytes, view);
   writeRegisters(random.fork(3), view, place);
   writeStub(view);
@@ -279,6 +325,8 @@ export function buildCell(
   view.setBigUint64(BEFORE_X + 8, place.code[mode] + BigInt(end), true);
   const fields: Partial<Record<BeforeField, bigint>> = {
     ...initialTraps(random, isWild),
+    pmpcfg0: PMP_OPEN,
+    ...(hasPmp ? initialProtection(random, cell, mode) : {}),
     pc: place.code[mode] + BigInt(start),
     mstatus: status,
     satp: place.satp,

@@ -6,7 +6,7 @@
  */
 import { encode, INSTRUCTIONS, type InstructionName } from "../../src/asm/index.ts";
 import { type Body, BY_FORM, LINK, LOOP, MACHINE } from "./body.ts";
-import { DATA_CONSTANT_BYTES } from "./layout.ts";
+import { CODE_BYTES, DATA_CONSTANT_BYTES } from "./layout.ts";
 
 /** Appends one or a few instructions. */
 export type Generator = (body: Body) => void;
@@ -173,7 +173,8 @@ export const atomic: Generator = (body) => {
  */
 export const reserved: Generator = (body) => {
   const { random, place } = body;
-  if (!body.isModeSure || (body.mode !== MACHINE && !place.isFriendly)) return atomic(body);
+  if (!body.isModeSure || place.hasPmp || (body.mode !== MACHINE && !place.isFriendly))
+    return atomic(body);
   const isDouble = random.chance(50);
   const at = body.address(body.writable(8, true));
   const order = random.pick(ORDERS);
@@ -242,22 +243,44 @@ export const jumpAhead: Generator = (body) => {
 };
 
 /**
- * Replaces a nop further on by an instruction that computes, then FENCE.I. Only where code is
- * written through the addresses it runs at: M-mode, or no translation.
+ * Replaces an instruction further on by another through whatever alias of the code is writable,
+ * then FENCE.I. In a loop the replacement differs from round to round.
  */
 export const selfModify: Generator = (body) => {
-  if (body.place.satp !== 0n && body.mode !== MACHINE) return compute(body);
-  const { random } = body;
-  const [value, at] = [body.scratch(), body.scratch(31)];
-  if (value === at) return compute(body);
-  const bits = encode("addi", body.scratch(), body.source(), random.between(-2048, 2047));
-  body.li(value, BigInt(bits));
-  body.emit("auipc", at, 0);
+  const { random, place, mode } = body;
+  const [value, at, shifted] = [28, 29, 31];
+  const isShort = random.chance(30);
+  body.emit("auipc", 0, random.below(4));
+  if (isShort) {
+    body.li(value, BigInt(encode("cAddi", body.scratch(), random.between(1, 31))));
+    body.emit("andi", shifted, LOOP, 1);
+    body.emit("slli", shifted, shifted, 2);
+  } else {
+    const bits = encode("addi", body.scratch(), body.source(), random.between(0, 2000));
+    body.li(value, BigInt(bits));
+    body.emit("slli", shifted, LOOP, 20);
+  }
+  body.emit("xor", value, value, shifted);
+  body.li(at, BigInt.asIntN(64, place.codeWrite[mode] - place.code[mode]));
+  body.emit("auipc", shifted, 0);
+  body.emit("add", at, at, shifted);
   const between = random.below(3);
-  body.emit("sw", value, at, 4 + 4 + 4 + between * 4);
+  body.emit(isShort ? "sh" : "sw", value, at, 4 * (4 + between));
   body.emit("fenceI");
   for (let left = between; left > 0; left--) body.emit("xori", body.target(), value, left);
-  body.emit("addi", 0, 0, 0);
+  if (isShort) body.emit("cAddi", body.scratch(), 1);
+  else body.emit(random.pick(REPLACED), body.target(), body.source(), body.source());
+};
+const REPLACED = ["add", "mul", "sltu", "sh2add", "remu"] as const;
+
+/** Stores and loads in the pages of the code, behind where it ends. */
+export const besideCode: Generator = (body) => {
+  const { random, place, mode } = body;
+  const at = body.scratch();
+  const offset = CODE_BYTES - 8 - random.below(60) * 8;
+  body.li(at, BigInt.asUintN(64, place.codeWrite[mode] + BigInt(offset)));
+  body.emit("sd", body.source(), at, 0);
+  body.emit("lw", body.target(), at, 4);
 };
 
 export const fences: Generator = (body) => {

@@ -60,6 +60,12 @@ export const BEFORE_FIELDS = [
   "senvcfg",
   "msip",
   "mtimecmp",
+  /** Entries 0 to 3 restrict parts of the cell; the runner makes entry 4 allow everything. */
+  "pmpcfg0",
+  "pmpaddr0",
+  "pmpaddr1",
+  "pmpaddr2",
+  "pmpaddr3",
   /** Start of the code as U-mode, S-mode and M-mode see it; start of the stub. */
   "codeUser",
   "codeSupervisor",

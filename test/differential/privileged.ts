@@ -61,6 +61,7 @@ const CSRS: readonly CsrRule[] = [
   { name: "misa", bits: [] },
   { name: "pmpcfg0", bits: [] },
   { name: "pmpaddr0", bits: [] },
+  { name: "satp", bits: [] },
 ];
 const CSR_READS = [
   "sscratch",
@@ -285,7 +286,7 @@ export const probe: Generator = (body) => {
   const { address, isExecutable, isMemory, isCrossable } = random.pick(place.probes);
   const kind = random.below(10);
   // untranslated it finds nobody, and then QEMU reports the aligned address
-  const isFree = isCrossable && body.mode !== MACHINE;
+  const isFree = isCrossable && body.mode !== MACHINE && !place.hasPmp;
   const isCrossing = isFree && random.chance(20);
   const offset = isCrossing ? 4096 - random.between(1, 8) : random.below(4088);
   const isAligned = kind >= 8 || !isFree;
@@ -321,24 +322,28 @@ export const changeEntry: Generator = (body) => {
 export const modifiedPrivilege: Generator = (body) => {
   const { random, place } = body;
   if (body.mode !== MACHINE) return probe(body);
+  withPrivilege(body, (mode) => {
+    if (place.probes.length > 0 && random.chance(50)) return probe(body);
+    const at = body.scratch();
+    body.li(at, BigInt.asUintN(64, place.data[mode] + BigInt(random.between(0x400, 0x1ff0))));
+    if (random.chance(50)) body.emitAny(random.pick(LOADS), [body.target(), at, 0]);
+    else body.emitAny(random.pick(STORES), [body.source(), at, 0]);
+  });
+};
+
+/** One to four accesses by `access` with MPRV set and a random MPP, SUM and MXR. */
+function withPrivilege(body: Body, access: (mode: Mode) => void): void {
+  const { random } = body;
   const register = body.scratch();
   const mode = random.pick([USER, SUPERVISOR, MACHINE] as const);
   body.li(register, MPP | MPRV | SUM | MXR);
   body.emit("csrrc", 0, "mstatus", register);
-  const extra = maskOf(body, [SUM, MXR]);
-  body.li(register, MPRV | (BigInt(mode) << BigInt(MPP_SHIFT)) | extra);
+  body.li(register, MPRV | (BigInt(mode) << BigInt(MPP_SHIFT)) | maskOf(body, [SUM, MXR]));
   body.emit("csrrs", 0, "mstatus", register);
-  for (let left = random.between(1, 4); left > 0; left--) {
-    const at = body.scratch(register);
-    const offset = BigInt(random.between(0x400, 0x1ff0));
-    body.li(at, BigInt.asUintN(64, place.data[mode] + offset));
-    if (place.probes.length > 0 && random.chance(50)) probe(body);
-    else if (random.chance(50)) body.emitAny(random.pick(LOADS), [body.target(), at, 0]);
-    else body.emitAny(random.pick(STORES), [body.source(), at, 0]);
-  }
+  for (let left = random.between(1, 4); left > 0; left--) access(mode);
   body.li(register, MPRV);
   body.emit("csrrc", 0, "mstatus", register);
-};
+}
 
 /** Sets pending bits and enables: an interrupt may follow at once. */
 export const raiseInterrupt: Generator = (body) => {
@@ -352,4 +357,60 @@ export const raiseInterrupt: Generator = (body) => {
   body.emit("csrrs", body.target(), isMachine ? "mie" : "sie", register);
   body.li(register, isMachine ? random.pick([2n, 8n, 10n]) : 2n);
   body.emit("csrrs", body.target(), isMachine ? "mstatus" : "sstatus", register);
+};
+
+/** FS off and on again, or merely clean before a write to a register, which makes it dirty. */
+export const floatState: Generator = (body) => {
+  const { random } = body;
+  if (body.mode === USER) return csrRead(body);
+  const csr = random.chance(50) || body.mode === SUPERVISOR ? "sstatus" : "mstatus";
+  const [register, state] = [body.scratch(), random.below(3)];
+  body.li(register, FS_DIRTY);
+  body.emit("csrrc", 0, csr, register);
+  if (state > 0) {
+    body.li(register, BigInt(state) << FS_SHIFT);
+    body.emit("csrrs", 0, csr, register);
+  }
+  const [a, b] = [body.float(), body.float()];
+  body.emit(random.pick(["fsgnjD", "faddS", "fmulD"] as const), body.float(), a, b);
+  body.emit("csrrs", body.target(), csr, 0);
+  body.li(register, FS_DIRTY);
+  body.emit("csrrs", 0, csr, register);
+};
+const FS_SHIFT = 13n;
+const FS_DIRTY = 3n << FS_SHIFT;
+
+/** Loads of M-mode with MPRV through no tables, or through these read as another scheme's. */
+export const changeSpace: Generator = (body) => {
+  const { random, place } = body;
+  if (body.mode !== MACHINE || place.satp === 0n) return probe(body);
+  const register = body.scratch();
+  const modes = [0n, 8n, 9n, 10n];
+  const mode = random.chance(30) ? place.satp >> 60n : random.pick(modes);
+  body.li(register, (place.satp & ((1n << 60n) - 1n)) | (mode << 60n));
+  body.emit("csrrw", 0, "satp", register);
+  if (random.chance(50)) body.emit("sfenceVma");
+  withPrivilege(body, (effective) => {
+    // a table read as another scheme's may map anything, so nothing is stored
+    const at = body.scratch();
+    const offset = BigInt(random.between(0x400, 0x1ff0) & ~7);
+    body.li(at, BigInt.asUintN(64, place.data[effective] + offset));
+    body.emitAny(random.pick(LOADS), [body.target(), at, 0]);
+  });
+  body.li(register, place.satp);
+  body.emit("csrrw", 0, "satp", register);
+  if (random.chance(50)) body.emit("sfenceVma");
+};
+
+/** Moves a PMP entry; the fence makes it count on both machines. */
+export const changeProtection: Generator = (body) => {
+  const { random, place } = body;
+  if (body.mode !== MACHINE || !place.hasPmp) return probe(body);
+  const register = body.scratch();
+  const csr = random.pick(["pmpaddr0", "pmpaddr1", "pmpaddr2", "pmpaddr3"] as const);
+  const page = place.data[MACHINE] + BigInt(random.below(4) * 4096 + random.below(512) * 8);
+  const ones = BigInt(random.pick([0, 1, 3, 7, 511]));
+  body.li(register, ((page >> 2n) & ~(2n * ones + 1n)) | ones);
+  body.emit("csrrw", body.target(), csr, register);
+  body.emit("sfenceVma");
 };

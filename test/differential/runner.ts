@@ -44,7 +44,6 @@ const CAUSE_ECALL_MACHINE = 11;
 const MENVCFG_ADUE = 1n << 61n;
 const FS_DIRTY = 3 << 13;
 const MPRV_BIT = 17;
-const PMPCFG_NAPOT_RWX = 0x1f;
 
 const CAUSE_FETCH_ACCESS = 1;
 const CAUSE_BREAKPOINT = 3;
@@ -68,9 +67,7 @@ function once(a: Assembler): void {
   a.la("t0", "handler");
   a.csrw("mtvec", "t0");
   a.li("t0", (1n << 54n) - 1n);
-  a.csrw("pmpaddr0", "t0");
-  a.li("t0", PMPCFG_NAPOT_RWX);
-  a.csrw("pmpcfg0", "t0");
+  a.csrw("pmpaddr4", "t0");
   a.csrw("mcounteren", "zero");
   // QEMU 7.2 sets A and D whatever menvcfg says, and ignores this bit.
   a.li("t0", MENVCFG_ADUE);
@@ -93,6 +90,11 @@ const PLAIN = [
   "satp",
   "mie",
   "mip",
+  "pmpaddr0",
+  "pmpaddr1",
+  "pmpaddr2",
+  "pmpaddr3",
+  "pmpcfg0",
 ] as const;
 
 function enter(a: Assembler): void {

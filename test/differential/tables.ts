@@ -10,7 +10,7 @@
  *                           further 2 MiB slots: superpages    other 1 GiB slots: gigapages
  */
 import type { Random } from "../helpers/random.ts";
-import type { ByMode, Mode, Place, Probe } from "./body.ts";
+import type { ByMode, Place, Probe } from "./body.ts";
 import {
   CELL_CODE,
   CELL_DATA,
@@ -106,14 +106,15 @@ function mapRun(
   tables: TableBuilder,
   random: Random,
   layout: Layout,
-  run: { slot: number; pages: number; physical: bigint; flags: () => bigint },
+  run: { slot: number; pages: number; physical: bigint; other?: bigint; flags: () => bigint },
 ): bigint {
   const kind = random.below(10);
   if (kind < 7) {
     const va = layout.near + BigInt(run.slot) * PAGE;
     for (let page = 0; page < run.pages; page++) {
       const at = BigInt(page) * PAGE;
-      tables.set(va + at, 0, entryOf(run.physical + at, run.flags()));
+      const physical = page > 0 && run.other !== undefined ? run.other : run.physical + at;
+      tables.set(va + at, 0, entryOf(physical, run.flags()));
     }
     return va;
   }
@@ -216,7 +217,7 @@ function addWrongUpper(
 /** What page tables decide about a place. */
 export type Translated = Pick<
   Place,
-  "code" | "data" | "isFriendly" | "stub" | "satp" | "probes" | "entries"
+  "code" | "codeWrite" | "data" | "isFriendly" | "stub" | "satp" | "probes" | "entries"
 >;
 
 /**
@@ -235,15 +236,23 @@ export function buildTables(
   const near = region + (BigInt(random.below(60)) << 21n);
   const far = region + (BigInt(random.between(300, 500)) << 21n);
   const layout = { region, near, far };
-  const place = (slot: number, pages: number, at: number, flags: () => bigint): bigint =>
-    mapRun(tables, random, layout, { slot, pages, physical: cell + BigInt(at), flags });
+  const place = (
+    slot: number,
+    pages: number,
+    at: number,
+    flags: () => bigint,
+    other?: bigint,
+  ): bigint =>
+    mapRun(tables, random, layout, { slot, pages, physical: cell + BigInt(at), flags, other });
   const isHostile = random.chance(options.hostility);
   const data = (user: bigint) => () =>
     isHostile && random.chance(50)
       ? (probeFlags(random) & ~X) | V
       : V | R | W | user | accessed(random);
+  // now and then one of the two code pages cannot be fetched, so an instruction across them faults
   const code = (user: bigint) => () =>
-    V | X | user | (random.chance(50) ? R : 0n) | accessed(random);
+    V | (random.chance(2) ? R : X) | user | (random.chance(50) ? R : 0n) | accessed(random);
+  const written = (user: bigint) => () => V | R | W | user | accessed(random);
   const byMode = (user: bigint, supervisor: bigint, physical: number): ByMode => ({
     0: user,
     1: supervisor,
@@ -255,15 +264,23 @@ export function buildTables(
     place(slot(1), 2, CELL_CODE, code(0n)),
     CELL_CODE,
   );
+  // the second page of the window is mostly another one than M-mode sees behind the first
+  const second = (): bigint | undefined =>
+    random.chance(70) ? cell + BigInt(CELL_EXTRA + random.below(2) * 4096) : undefined;
   const datas = byMode(
-    place(slot(2), 2, CELL_DATA, data(U)),
-    place(slot(3), 2, CELL_DATA, data(0n)),
+    place(slot(2), 2, CELL_DATA, data(U), second()),
+    place(slot(3), 2, CELL_DATA, data(0n), second()),
     CELL_DATA,
+  );
+  const codeWrite = byMode(
+    place(slot(5), 2, CELL_CODE, written(U)),
+    place(slot(6), 2, CELL_CODE, written(0n)),
+    CELL_CODE,
   );
   const stub = place(slot(4), 1, CELL_STUB, () => V | X | accessed(random));
   const { probes, entries } = addProbes(tables, random, layout, cell);
   probes.push(...addWrongUpper(tables, random, layout, cell));
-  const mode: Mode | number = levels + 5;
-  const satp = (BigInt(mode) << 60n) | (tables.root >> 12n);
-  return { code: codes, data: datas, isFriendly: !isHostile, stub, satp, probes, entries };
+  const satp = (BigInt(levels + 5) << 60n) | (tables.root >> 12n);
+  const tested = { isFriendly: !isHostile, probes, entries };
+  return { code: codes, codeWrite, data: datas, stub, satp, ...tested };
 }
