@@ -186,7 +186,9 @@ export const BRANCH: Record<string, (a: bigint, b: bigint) => boolean> = {
   bgeu: (a, b) => a >= b,
 };
 
-/** What an AMO stores, from what was in memory and the source register (both sign-extended words). */
+/**
+ * What an AMO stores, from what was in memory and the source register (both sign-extended words).
+ */
 export const AMO: Record<string, Binary> = {
   amoswap: (_, b) => b,
   amoadd: BINARY.add,

@@ -279,7 +279,9 @@ function jumps(program: IsaProgram): void {
   program.once("cJalr ra", ["a0"], selfLink, [0n]);
 }
 
-/** The same bytes entered at two places: a halfword inside a long instruction is code of its own. */
+/**
+ * The same bytes entered at two places: a halfword inside a long instruction is code of its own.
+ */
 function overlap(program: IsaProgram): void {
   const body = (a: Assembler) => {
     const [inside, end] = [a.fresh(), a.fresh()];

@@ -17,7 +17,9 @@ export const WINDOW = 0x80800000;
 export const RESULTS = 0x80900000;
 export const RAM_BYTES = 16 * 1024 * 1024;
 
-/** One loop of the program: each row is loaded into registers, the body runs, results are stored. */
+/**
+ * One loop of the program: each row is loaded into registers, the body runs, results are stored.
+ */
 export interface Block {
   readonly title: string;
   /** Operands; each column goes to the register of `loads` at its index. */

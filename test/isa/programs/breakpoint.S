@@ -14,7 +14,7 @@
 1:
   csrr a0, tdata1
   srli a0, a0, 60
-  /* Type 0: no trigger here. Whatever is written, nothing of type 2 comes back and nothing fires. */
+  /* Type 0: no trigger here. Whatever is written, no type 2 comes back and nothing fires. */
   EXPECT(4, a0, 0)
   li t0, (2 << 60) | (1 << 59) | 0x47f
   csrw tdata1, t0

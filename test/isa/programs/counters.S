@@ -1,5 +1,5 @@
-/* counters: instret counts what retires, a written value is what the next instruction reads. Here
-   only: QEMU counts exactly with -icount alone. */
+/* counters: instret counts what retires, a written value is what the next instruction reads.
+   Here only: QEMU counts exactly with -icount alone. */
 #include "environment.h"
 #include "modes.h"
 

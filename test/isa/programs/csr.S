@@ -61,7 +61,8 @@
   /* sstatus is a view: M-mode's fields are invisible and untouched. */
   li t0, STATUS_SUM | STATUS_MXR | STATUS_SPP | STATUS_SPIE
   csrs mstatus, t0
-  EXPECT(18, a0, STATUS_SUM | STATUS_MXR | STATUS_SPP | STATUS_SPIE, csrr a0, sstatus; and a0, a0, t0)
+  csrr a0, sstatus
+  EXPECT(18, a0, STATUS_SUM | STATUS_MXR | STATUS_SPP | STATUS_SPIE, and a0, a0, t0)
   li s2, STATUS_MPP | STATUS_MPIE | STATUS_MPRV | STATUS_TVM | STATUS_TW | STATUS_TSR
   EXPECT(19, a0, 0, csrr a0, sstatus; and a0, a0, s2)
   csrr s3, mstatus

@@ -1,4 +1,5 @@
-/* dirty: Svade. Without A, and for stores without D, an access faults; the entry stays as it was. */
+/* dirty: Svade. Without A, and for stores without D, an access faults; the entry stays as it is.
+   Here only: QEMU 7.2 always sets both bits. */
 #include "environment.h"
 #include "modes.h"
 #include "pages.h"

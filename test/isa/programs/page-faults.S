@@ -1,5 +1,5 @@
-/* page-faults: every reason for which a walk fails, for loads, stores, AMOs and fetches, in S and U,
-   with the cause and the address. No entry is ever cached after a fault: no fence between. */
+/* page-faults: every reason for which a walk fails, for loads, stores, AMOs and fetches, in S and
+   U, with the cause and the address. */
 #include "environment.h"
 #include "modes.h"
 #include "pages.h"

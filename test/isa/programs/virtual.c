@@ -178,12 +178,14 @@ static word next_table(const word *table) { return ((word)table >> 2) | V; }
 
 void virtual_boot(word entry) {
   /* User: a path of tables down to one leaf. Kernel: the last entry of each level, a megapage. */
-  for (word level = 0; level + 1 < LEVELS; level++) tables[level][0] = next_table(tables[level + 1]);
+  for (word level = 0; level + 1 < LEVELS; level++)
+    tables[level][0] = next_table(tables[level + 1]);
   ROOT[511] = next_table(KERNEL_MIDDLE);
 #if LEVELS > 3
   static word upper[LEVELS - 3][512] __attribute__((aligned(4096)));
   ROOT[511] = next_table(upper[0]);
-  for (word level = 0; level + 1 < LEVELS - 3; level++) upper[level][511] = next_table(upper[level + 1]);
+  for (word level = 0; level + 1 < LEVELS - 3; level++)
+    upper[level][511] = next_table(upper[level + 1]);
   upper[LEVELS - 4][511] = next_table(KERNEL_MIDDLE);
 #endif
   KERNEL_MIDDLE[511] = (IMAGE >> 2) | V | R | W | X | A | D;

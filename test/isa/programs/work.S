@@ -1,4 +1,4 @@
-/* work: a C program of some length in U-mode, over more than twenty pages that come in on demand. */
+/* work: a C program of some length in U-mode, over many pages that come in on demand. */
 #include "environment.h"
 
   BEGIN_USER
