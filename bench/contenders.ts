@@ -11,14 +11,14 @@ import type { Program } from "./programs.ts";
 import { qemuPath, ROOT } from "./toolchain.ts";
 
 const SECONDS_MAX = 300;
-const KERNEL_ARGUMENTS = "console=ttyS0";
 const ELF_MEMORY = "128M";
 const LINUX_MEMORY = "256M";
 
-/** A Linux guest: kernel Image and initrd. */
+/** A Linux guest: paths of the kernel Image and the initrd, and the kernel command line. */
 export interface LinuxGuest {
   kernel: string;
   initrd: string;
+  append: string;
 }
 
 /** What one run of a program cost. */
@@ -50,13 +50,13 @@ export function rivuletElf(elf: string, root: string = ROOT): Command {
 export function qemuLinux(guest: LinuxGuest): Command {
   const machine = ["-M", "virt", "-cpu", "rv64", "-m", LINUX_MEMORY, "-nographic", "-nic", "none"];
   const files = ["-kernel", guest.kernel, "-initrd", guest.initrd];
-  return [qemuPath(), ...machine, "-no-reboot", ...files, "-append", KERNEL_ARGUMENTS];
+  return [qemuPath(), ...machine, "-no-reboot", ...files, "-append", guest.append];
 }
 
 /** Rivulet on the same guest. */
 export function rivuletLinux(guest: LinuxGuest, clock: "virtual" | "host"): Command {
   const files = ["--kernel", guest.kernel, "--initrd", guest.initrd];
-  const machine = ["--memory", LINUX_MEMORY, "--append", KERNEL_ARGUMENTS, "--clock", clock];
+  const machine = ["--memory", LINUX_MEMORY, "--append", guest.append, "--clock", clock];
   return [...rivuletBinary(ROOT), "run", ...files, ...machine, "--stats"];
 }
 
