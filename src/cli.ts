@@ -15,6 +15,8 @@ import {
   findGuest,
   Host,
   listGuests,
+  OverlayBackend,
+  openBlockFile,
   type PreparedGuest,
   prepareDebian,
   removeGuest,
@@ -65,7 +67,8 @@ const guests: GuestShelf = {
 };
 
 async function openDisk(path: string, mode: DiskMode): Promise<BlockBackend> {
-  throw new VmError("unsupported", `--disk ${path} (${mode}): disks come with virtio-blk`);
+  const file = openBlockFile(path, { isReadOnly: mode !== "rw" });
+  return mode === "cow" ? new OverlayBackend(file) : file;
 }
 
 function nodeWorld(): World {

@@ -5,6 +5,7 @@ import { Host as AnyHost, type HostOptions } from "./machine/host.ts";
 import { nodePlatform } from "./platform/node/platform.ts";
 
 export * from "./index.ts";
+export { openBlockFile } from "./platform/node/block-file.ts";
 export {
   DEBIAN_GUEST_NAME,
   type PrepareOptions,

@@ -6,10 +6,13 @@
  */
 import { FRAME_BYTES, HARTS_MAX, RAM_PAGES_MAX } from "../../assembly/layout.ts";
 import type { BlockBackend } from "../device/block/contract.ts";
+import { VIRTIO_SLOTS } from "../device/virtio/transport.ts";
 import { VmError } from "../errors.ts";
 
 /** Guest time: counted from instructions, or following the host's clock. */
 export type ClockKind = "virtual" | "host";
+/** Which device console input goes to; output of both is shown. */
+export type ConsoleDevice = "uart" | "virtio";
 /** Deepest page-table format that the device tree offers. */
 export type MmuKind = "sv39" | "sv48" | "sv57";
 
@@ -46,6 +49,8 @@ export interface MachineConfig {
   readonly reserve?: boolean;
   /** "open": an idle machine waits for input instead of racing through virtual time. Default "closed". */
   readonly consoleInput?: "open" | "closed";
+  /** "virtio" adds a virtio console (Linux's hvc0), which then gets the input. Default "uart". */
+  readonly consoleDevice?: ConsoleDevice;
 }
 
 /** A checked configuration. */
@@ -63,6 +68,7 @@ export interface ResolvedConfig {
   readonly firmware: Uint8Array | null;
   readonly append: string;
   readonly disks: readonly BlockBackend[];
+  readonly consoleDevice: ConsoleDevice;
   readonly htif: boolean;
   readonly mmu: MmuKind;
   readonly noReboot: boolean;
@@ -84,7 +90,8 @@ const QUANTUM_MAX = 100_000_000;
 const APPEND_BYTES_MAX = 4096;
 /** 1 January 2026, 00:00 UTC. */
 const EPOCH_MS_DEFAULT = 1_767_225_600_000;
-const DISKS_MAX = 28;
+/** Slots, less one for the entropy source and one for a console. */
+const DISKS_MAX = VIRTIO_SLOTS - 2;
 const UNITS: Record<string, number> = { "": 1, K: 1024, M: MEBIBYTE, G: 1024 * MEBIBYTE };
 
 function refuse(what: string, given: unknown, accepted: string): never {
@@ -165,6 +172,7 @@ export function resolveConfig(config: MachineConfig, limits: ConfigLimits): Reso
     mmu: checkChoice("mmu", config.mmu ?? "sv57", ["sv39", "sv48", "sv57"]),
     noReboot: config.noReboot ?? false,
     reserve: config.reserve ?? false,
+    consoleDevice: checkChoice("consoleDevice", config.consoleDevice ?? "uart", ["uart", "virtio"]),
     consoleInput: checkChoice("consoleInput", config.consoleInput ?? "closed", ["open", "closed"]),
   };
 }

@@ -11,6 +11,9 @@ import type { DeviceTreeNode } from "../device/device-tree.ts";
 import { Finisher } from "../device/finisher.ts";
 import { Plic } from "../device/plic.ts";
 import { Uart } from "../device/uart.ts";
+import { VirtioBlk } from "../device/virtio/blk.ts";
+import { VirtioConsole } from "../device/virtio/console.ts";
+import { VirtioRng } from "../device/virtio/rng.ts";
 import type { Platform } from "../platform/contract.ts";
 import { Bus } from "./bus.ts";
 import { TICKS_PER_MS } from "./clock.ts";
@@ -51,6 +54,11 @@ export class DeviceSet {
       onLines: (hart, lines) => view.setExternal(hart, lines),
     });
     const devices: Device[] = [new Finisher(), this.#plic, this.#uart];
+    // disks first, so that the first disk is slot 0
+    let slot = 0;
+    for (const backend of config.disks) devices.push(new VirtioBlk({ slot: slot++, backend }));
+    devices.push(new VirtioRng({ slot: slot++ }));
+    if (config.consoleDevice === "virtio") devices.push(connectVirtio(console, slot));
     this.bus = new Bus(devices);
     for (const device of this.bus.devices) this.hub.attach(device);
   }
@@ -84,4 +92,15 @@ export class DeviceSet {
       alarmOf: (device) => this.hub.alarmOf(device),
     };
   }
+}
+
+/** A virtio console that takes the input in the UART's place. */
+function connectVirtio(console: ConsoleEnd, slot: number): VirtioConsole {
+  const device = new VirtioConsole({
+    slot,
+    output: (bytes) => console.putAll(bytes),
+    onInputRoom: () => console.pump(),
+  });
+  console.connect(device);
+  return device;
 }

@@ -1,0 +1,67 @@
+/**
+ * rng: the virtio entropy source (virtio 1.2, 5.4).
+ *
+ * Owns    nothing beyond its queue. Used by machine/devices.ts.
+ * Holds   a request gets at most REQUEST_BYTES_MAX bytes; the driver asks again for more.
+ *
+ * Saved, version 1: the transport's part alone.
+ */
+import type { SectionReader, SectionWriter } from "../section.ts";
+import { QUEUE_SIZE_MAX, scatter, segmentBytes } from "./queue.ts";
+import { VirtioDevice } from "./transport.ts";
+
+const REQUEST_BYTES_MAX = 4096;
+
+/** A virtio entropy source. */
+export class VirtioRng extends VirtioDevice {
+  constructor(options: { readonly slot?: number } = {}) {
+    super({
+      kind: "virtio-rng",
+      tag: "VRNG",
+      version: 1,
+      deviceId: 4,
+      slot: options.slot ?? 0,
+      queues: 1,
+      features: 0n,
+    });
+  }
+
+  protected configByte(): number {
+    return 0;
+  }
+
+  protected notified(): void {
+    const { memory } = this.context;
+    const [queue] = this.queues;
+    let isWanted = false;
+    if (!queue.reserveUsed(memory)) return;
+    for (let round = 0; round < QUEUE_SIZE_MAX; round++) {
+      const head = queue.next(memory);
+      if (head < 0) break;
+      const { writable } = queue.chain(memory, head, this.ring);
+      if (!writable.every(({ gpa, bytes }) => memory.reserve(gpa, bytes))) break;
+      const count = Math.min(segmentBytes(writable), REQUEST_BYTES_MAX);
+      scatter(memory, writable, this.context.entropy(count));
+      queue.advance();
+      queue.askForNotice(memory, this.ring);
+      if (queue.finish(memory, head, count, this.ring)) isWanted = true;
+    }
+    if (isWanted) this.interruptUsed();
+  }
+
+  /** Asks for no alarm. */
+  alarm(): void {}
+
+  retry(): void {
+    if (this.isLive) this.guarded(() => this.notified());
+  }
+
+  /** There is nothing of its own to reset, save or read. */
+  protected resetOwn(): void {}
+
+  protected saveOwn(_writer: SectionWriter): void {}
+
+  protected readOwn(_reader: SectionReader): () => void {
+    return () => {};
+  }
+}
