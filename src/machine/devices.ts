@@ -9,7 +9,9 @@ import type { MachineView } from "../core/machine-view.ts";
 import type { Device } from "../device/contract.ts";
 import type { DeviceTreeNode } from "../device/device-tree.ts";
 import { Finisher } from "../device/finisher.ts";
+import { GenerationId } from "../device/genid.ts";
 import { Plic } from "../device/plic.ts";
+import { Rtc } from "../device/rtc.ts";
 import { Uart } from "../device/uart.ts";
 import { VirtioBlk } from "../device/virtio/blk.ts";
 import { VirtioConsole } from "../device/virtio/console.ts";
@@ -53,7 +55,13 @@ export class DeviceSet {
       harts: config.harts,
       onLines: (hart, lines) => view.setExternal(hart, lines),
     });
-    const devices: Device[] = [new Finisher(), this.#plic, this.#uart];
+    const devices: Device[] = [
+      new Finisher(),
+      new Rtc(),
+      new GenerationId(),
+      this.#plic,
+      this.#uart,
+    ];
     // disks first, so that the first disk is slot 0
     let slot = 0;
     for (const backend of config.disks) devices.push(new VirtioBlk({ slot: slot++, backend }));
