@@ -94,7 +94,7 @@ test("more disks than slots", () => {
     flush: () => {},
     close: () => {},
   };
-  refuses({ disks: new Array(29).fill(disk) }, /disks 29/);
+  refuses({ disks: new Array(67).fill(disk) }, /disks 67/);
 });
 
 test.run();
