@@ -8,7 +8,7 @@
 import { Random } from "../helpers/random.ts";
 import { Body, MACHINE, type Mode, type Place, pointersOf, SUPERVISOR, USER } from "./body.ts";
 import type { Coverage } from "./coverage.ts";
-import { constantsOf, floatAccess, floatMode, floatOperation } from "./float.ts";
+import { constantsOf, floatAccess, floatFlipped, floatMode, floatOperation } from "./float.ts";
 import type { Generator } from "./integer.ts";
 import * as integer from "./integer.ts";
 import {
@@ -48,6 +48,7 @@ const INTEGER = flowing([
   [6, integer.refresh],
   [4, integer.selfModify],
   [2, integer.besideCode],
+  [4, integer.flipped],
   [1, integer.fences],
 ]);
 const COMPRESSED = flowing([
@@ -69,6 +70,7 @@ const FLOAT = flowing([
   [8, floatMode],
   [8, floatAccess],
   [3, integer.compressedAccess],
+  [5, floatFlipped],
 ]);
 const CSR: Mix = [
   [45, privileged.csrAccess],

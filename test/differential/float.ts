@@ -9,7 +9,7 @@ import { INSTRUCTIONS, type InstructionName } from "../../src/asm/index.ts";
 import type { Random } from "../helpers/random.ts";
 import { type Body, BY_FORM } from "./body.ts";
 import type { FloatOperation, RoundingName } from "./coverage.ts";
-import { accessBytes, type Generator } from "./integer.ts";
+import { accessBytes, encodeAny, type Generator } from "./integer.ts";
 import { DATA_CONSTANT_BYTES } from "./layout.ts";
 import { FLOAT_CLASSES, type FloatClass, floatValue, nearCancelling } from "./values.ts";
 
@@ -155,6 +155,15 @@ export const floatOperation: Generator = (body) => {
   body.emitAny(name, field === undefined ? [target, ...sources] : [target, ...sources, field]);
   if (random.chance(45)) body.emit("csrrs", body.target(), "fflags", 0);
   else if (random.chance(30)) body.emit("csrrwi", body.target(), "fflags", random.below(32));
+};
+
+/** A floating-point operation with one bit of its function or rounding fields flipped. */
+export const floatFlipped: Generator = (body) => {
+  const { random } = body;
+  const name = random.pick(OPERATIONS);
+  const sources = Array.from({ length: operandsOf(name) }, () => body.float());
+  const bits = encodeAny(name, [body.target(), ...sources]);
+  body.word(bits ^ (1 << random.pick([12, 13, 14, 20, 21, 22, 25, 26, 27, 28, 29, 30, 31])));
 };
 
 function refreshInto(body: Body, register: number): void {

@@ -8,6 +8,14 @@ import { encode, INSTRUCTIONS, type InstructionName } from "../../src/asm/index.
 import { type Body, BY_FORM, LINK, LOOP, MACHINE } from "./body.ts";
 import { CODE_BYTES, DATA_CONSTANT_BYTES } from "./layout.ts";
 
+/** The bits of an instruction whose form is known only at run time. */
+export function encodeAny(name: InstructionName, operands: readonly unknown[]): number {
+  return (encode as (name: InstructionName, ...operands: never[]) => number)(
+    name,
+    ...(operands as never[]),
+  );
+}
+
 /** Appends one or a few instructions. */
 export type Generator = (body: Body) => void;
 
@@ -53,6 +61,17 @@ export const compute: Generator = (body) => {
   }
 };
 
+const FLIPPED = names("r", "shift", "shiftW", "unary");
+
+/** An instruction with one bit of its function fields flipped: another one, or illegal. */
+export const flipped: Generator = (body) => {
+  const { random } = body;
+  const name = random.pick(FLIPPED);
+  const third = INSTRUCTIONS[name][0] === "unary" ? [] : [random.below(32)];
+  const bits = encodeAny(name, [body.target(), body.source(), ...third]);
+  body.word(bits ^ (1 << random.pick([12, 13, 14, 20, 25, 26, 27, 28, 29, 30, 31])));
+};
+
 const ACCESS_BYTES: Record<string, number> = {
   ...{ lb: 1, lbu: 1, lh: 2, lhu: 2, lw: 4, lwu: 4, ld: 8, flw: 4, fld: 8 },
   ...{ sb: 1, sh: 2, sw: 4, sd: 8, fsw: 4, fsd: 8 },
@@ -93,7 +112,7 @@ const COMPRESSED_ACCESS = names(
 export const compressed: Generator = (body) => {
   const { random } = body;
   const name = random.pick(COMPRESSED);
-  const rd = body.scratch();
+  const rd = body.target(); // with x0, hints and one reserved encoding
   const six = random.between(-32, 31);
   switch (INSTRUCTIONS[name][0]) {
     case "cPlain":
