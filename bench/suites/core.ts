@@ -11,7 +11,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import Benchmark from "benchmark";
-import { FRAME_BYTES, HART_SATP } from "../../assembly/layout.ts";
+import { FRAME_BYTES, HART_PMPADDR, HART_PMPCFG, HART_SATP } from "../../assembly/layout.ts";
+import { Assembler } from "../../src/asm/index.ts";
 import { PRIV_S } from "../../src/core/hart-view.ts";
 import { Core } from "../../src/core/instance.ts";
 import { MachineView } from "../../src/core/machine-view.ts";
@@ -25,6 +26,8 @@ const RAM_PAGES = 16384;
 const PAGES = 4096;
 const MIB = 1024 * 1024;
 const SECONDS_PER_TURN = 0.05;
+/** Of the data TLB in the core, one regime. */
+const TLB_SLOTS = 1024;
 
 /** Where results go, so that no turn is optimised away. */
 const sink = { value: 0 };
@@ -57,27 +60,50 @@ function hashPage(words: Uint32Array, lanes: Uint32Array): void {
   lanes.set([a, b, c, d]);
 }
 
-/**
- * Sv39 tables at the start of RAM: root, one middle table, `leaves` leaves; virtual page v maps to
- * page v of RAM.
- */
-function buildTables(machine: MachineView, leaves: number): void {
+const LEAF_FLAGS = 0xcf; // valid, readable, writable, executable, accessed, dirty
+const POINTER_FLAGS = 1;
+const LEAVES = 8;
+const MAPPED = LEAVES * 512;
+/** Page of RAM that holds the code; virtual page v maps to page v of RAM. */
+const CODE_PAGE = 2 + LEAVES;
+
+/** Sv39 tables at the start of RAM: root, one middle table, the leaves. */
+function buildTables(machine: MachineView): void {
   const entry = (page: number, flags: number) =>
     BigInt((RAM_BASE / FRAME_BYTES + page) * 1024 + flags);
-  machine.memory.writeU64(RAM_BASE, entry(1, 1));
-  for (let leaf = 0; leaf < leaves; leaf++) {
-    machine.memory.writeU64(RAM_BASE + FRAME_BYTES + leaf * 8, entry(2 + leaf, 1));
+  machine.memory.writeU64(RAM_BASE, entry(1, POINTER_FLAGS));
+  for (let leaf = 0; leaf < LEAVES; leaf++) {
+    const table = RAM_BASE + (2 + leaf) * FRAME_BYTES;
+    machine.memory.writeU64(RAM_BASE + FRAME_BYTES + leaf * 8, entry(2 + leaf, POINTER_FLAGS));
     for (let at = 0; at < 512; at++) {
-      // Valid, readable, writable, accessed, dirty.
-      machine.memory.writeU64(
-        RAM_BASE + (2 + leaf) * FRAME_BYTES + at * 8,
-        entry(leaf * 512 + at, 0xc7),
-      );
+      machine.memory.writeU64(table + at * 8, entry(leaf * 512 + at, LEAF_FLAGS));
     }
   }
 }
 
-/** The same walk over a flat copy of RAM. */
+/** A loop in S-mode that loads from every mapped page in turn: four times what the TLB holds. */
+function buildSweep(machine: MachineView): void {
+  const a = new Assembler({ base: CODE_PAGE * FRAME_BYTES });
+  a.li("a1", FRAME_BYTES);
+  a.li("a2", MAPPED * FRAME_BYTES);
+  a.label("sweep");
+  a.li("a0", 0);
+  a.label("next");
+  a.ld("a3", "a0", 0);
+  a.add("a0", "a0", "a1");
+  a.bltu("a0", "a2", "next");
+  a.j("sweep");
+  machine.memory.write(RAM_BASE + CODE_PAGE * FRAME_BYTES, a.assemble().bytes);
+  const hart = machine.harts[0];
+  hart.pc = BigInt(CODE_PAGE * FRAME_BYTES);
+  hart.privilege = PRIV_S;
+  hart.set64(HART_SATP, (8n << 60n) | BigInt(RAM_BASE / FRAME_BYTES));
+  hart.set64(HART_PMPCFG, 0x1fn); // entry 0: all addresses, readable, writable, executable
+  hart.set64(HART_PMPADDR, (1n << 54n) - 1n);
+  machine.sync();
+}
+
+/** The same walk over a flat copy of RAM: page of RAM that a virtual page maps to, or -1. */
 function walk(ram: DataView, virtualPage: number): number {
   let table = 0;
   for (let level = 2; level >= 0; level--) {
@@ -92,40 +118,43 @@ function walk(ram: DataView, virtualPage: number): number {
   return -1;
 }
 
-const SATP_SV39 = 8n << 60n;
-const WALK_LEAVES = 8;
+const SLOTS_PER_PAGE = 3;
 
-function walkCase(core: Core): Case[] {
-  const machine = MachineView.create(core, { ramPages: RAM_PAGES, harts: 1, quantum: 1000 });
-  buildTables(machine, WALK_LEAVES);
-  const hart = machine.harts[0];
-  hart.set64(HART_SATP, SATP_SV39 | BigInt(RAM_BASE / FRAME_BYTES));
-  hart.privilege = PRIV_S;
-  machine.sync();
-  const bytes = new Uint8Array((2 + WALK_LEAVES) * FRAME_BYTES);
+/** Three instructions and a TLB miss per page, beside a bare walk, a TLB entry and the load. */
+function missCase(core: Core): Case[] {
+  const machine = MachineView.create(core, { ramPages: RAM_PAGES, harts: 1, quantum: 1_000_000 });
+  buildTables(machine);
+  buildSweep(machine);
+  const bytes = new Uint8Array(MAPPED * FRAME_BYTES);
   machine.memory.read(RAM_BASE, bytes);
   const ram = new DataView(bytes.buffer);
-  const pages = WALK_LEAVES * 512;
-  for (let page = 0; page < pages; page++) {
-    if (core.exports.machineTranslate(machine.address, 0, page * FRAME_BYTES, 0) !== 1) {
-      throw new Error(`page ${page} does not translate`);
-    }
-    const found = (machine.exitAddress - RAM_BASE) / FRAME_BYTES;
-    if (found !== walk(ram, page)) throw new Error(`page ${page}: ${found}, ${walk(ram, page)}`);
+  const tags = new Int32Array(TLB_SLOTS).fill(-1);
+  const pages = new Int32Array(TLB_SLOTS);
+  for (let page = 0; page < MAPPED; page++) {
+    if (walk(ram, page) !== page) throw new Error(`page ${page} walks to ${walk(ram, page)}`);
   }
+  const before = machine.counters.tlbFills;
+  machine.run(10 * SLOTS_PER_PAGE * MAPPED);
+  const fills = machine.counters.tlbFills - before;
+  if (fills < 9 * MAPPED) throw new Error(`${fills} TLB fills in ten sweeps of ${MAPPED} pages`);
   return [
     {
-      name: "sv39 walk",
+      name: "tlb miss",
       unit: "M/s",
-      amount: pages / 1e6,
+      amount: MAPPED / 1e6,
       rival: "typescript",
       ours: () => {
-        for (let page = 0; page < pages; page++) {
-          sink.value ^= core.exports.machineTranslate(machine.address, 0, page * FRAME_BYTES, 0);
-        }
+        machine.run(SLOTS_PER_PAGE * MAPPED);
       },
       theirs: () => {
-        for (let page = 0; page < pages; page++) sink.value ^= walk(ram, page);
+        for (let page = 0; page < MAPPED; page++) {
+          const slot = page % TLB_SLOTS;
+          if (tags[slot] !== page) {
+            pages[slot] = walk(ram, page);
+            tags[slot] = page;
+          }
+          sink.value ^= ram.getUint32(pages[slot] * FRAME_BYTES, true);
+        }
       },
     },
   ];
@@ -207,7 +236,7 @@ export async function coreSuite(plan: Plan, progress: Progress): Promise<CaseRes
   const core = await Core.create(wasm, { arenaBytes: 512 * MIB, machinesMax: 4 });
   const makers = {
     "page digest": digestCases,
-    "sv39 walk": walkCase,
+    "tlb miss": missCase,
     "first touch": firstTouchCase,
   };
   const cases = Object.entries(makers)

@@ -6,24 +6,11 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { PROGRAMS, type Program, programNamed, START } from "../../bench/programs.ts";
-import { buildGuest, buildNative, MissingTool } from "../../bench/toolchain.ts";
+import { PROGRAMS, programNamed, START } from "../../bench/programs.ts";
+import { buildGuest, buildNative } from "../../bench/toolchain.ts";
+import { CROSS_COMPILER, NATIVE_COMPILER, testNeeding } from "../helpers/need.ts";
 
 const test = suite("bench/programs");
-
-/** What `build` returns; null when a compiler is missing, which is an error under CI. */
-function builtOrNull(build: (program: Program) => string): string | null {
-  try {
-    return build(START);
-  } catch (error) {
-    if (!(error instanceof MissingTool) || process.env.CI === "true") throw error;
-    console.error(`skipped: ${error.message}`);
-    return null;
-  }
-}
-
-const withNative = builtOrNull(buildNative) === null ? test.skip : test;
-const withGuest = builtOrNull((program) => buildGuest(program)) === null ? test.skip : test;
 
 test("every program has a name and a checksum of its own", () => {
   assert.is(new Set(PROGRAMS.map((one) => one.name)).size, PROGRAMS.length);
@@ -37,7 +24,8 @@ test("every program has a name and a checksum of its own", () => {
 });
 
 for (const program of [START, ...PROGRAMS]) {
-  withNative(`a native build of ${program.name} prints the checksum of the table`, () => {
+  const title = `a native build of ${program.name} prints the checksum of the table`;
+  testNeeding(test, [NATIVE_COMPILER], title, () => {
     const done = spawnSync(buildNative(program), { encoding: "utf8" });
     assert.is(done.stdout, `checksum ${program.checksum}\n`);
   });
@@ -57,7 +45,8 @@ function segments(elf: Buffer): { from: number; to: number; isWritable: boolean 
   return all;
 }
 
-withGuest("a guest starts at the start of RAM and writes to no page that holds code", () => {
+const LAYOUT = "a guest starts at the start of RAM and writes to no page that holds code";
+testNeeding(test, [CROSS_COMPILER], LAYOUT, () => {
   for (const program of [START, ...PROGRAMS]) {
     const elf = readFileSync(buildGuest(program));
     assert.is(elf.readBigUInt64LE(24), 0x8000_0000n);
