@@ -17,7 +17,7 @@ import {
   RAM,
   TRAP_COUNT,
 } from "./layout.ts";
-import { runnerFor } from "./runner.ts";
+import { ALONE, runnerFor } from "./runner.ts";
 
 /** The RAM of a batch before the run, from RAM's first byte on. */
 export interface Batch {
@@ -31,11 +31,12 @@ export function buildBatch(
   seed: number,
   classNames: readonly ClassName[],
   coverage = new Coverage(),
+  sharing = ALONE,
 ): Batch {
   if (classNames.length > CELLS_MAX) throw new Error(`a batch has at most ${CELLS_MAX} cells`);
   const random = new Random(seed);
   const bytes = new Uint8Array(CELLS - RAM + classNames.length * CELL_BYTES);
-  bytes.set(runnerFor(classNames.length));
+  bytes.set(runnerFor(classNames.length, sharing));
   const cells = classNames.map((className, index) => {
     const at = CELLS - RAM + index * CELL_BYTES;
     const room = bytes.subarray(at, at + CELL_BYTES);

@@ -11,7 +11,7 @@ import { type Body, BY_FORM } from "./body.ts";
 import type { FloatOperation, RoundingName } from "./coverage.ts";
 import { accessBytes, encodeAny, type Generator } from "./integer.ts";
 import { DATA_CONSTANT_BYTES } from "./layout.ts";
-import { FLOAT_CLASSES, type FloatClass, floatValue, nearCancelling } from "./values.ts";
+import { FLOAT_CLASSES, type FloatClass, floatValue, operandTriple } from "./values.ts";
 
 const DOUBLE_CLASSES = FLOAT_CLASSES.filter((kind) => kind !== "unboxed");
 const PER_CLASS = 4;
@@ -20,7 +20,7 @@ const TRIPLE_SLOT = SINGLE_SLOT + FLOAT_CLASSES.length * PER_CLASS;
 const SLOTS = DATA_CONSTANT_BYTES / 8;
 const TRIPLES = Math.floor((SLOTS - TRIPLE_SLOT) / 6);
 
-/** The constants at the start of the data window: doubles, singles, then fused triples of each. */
+/** The constants at the start of the data window: doubles, singles, then triples of each. */
 export function constantsOf(random: Random): BigUint64Array {
   const slots = new BigUint64Array(SLOTS);
   DOUBLE_CLASSES.forEach((kind, index) => {
@@ -34,7 +34,7 @@ export function constantsOf(random: Random): BigUint64Array {
     }
   });
   for (let triple = 0; triple < TRIPLES * 2; triple++) {
-    slots.set(nearCancelling(random, triple < TRIPLES ? "D" : "S"), TRIPLE_SLOT + triple * 3);
+    slots.set(operandTriple(random, triple < TRIPLES ? "D" : "S"), TRIPLE_SLOT + triple * 3);
   }
   return slots;
 }
@@ -108,7 +108,7 @@ function operandsOf(name: InstructionName): number {
   return form === "fRound" || form === "fPair" || form === "fCompare" ? 2 : 1;
 }
 
-/** Sources of a fused operation from a triple of constants, in the order that cancels or not. */
+/** Three registers with operands that belong together. */
 function loadTriple(body: Body, format: Format): number[] {
   const { random } = body;
   const triple = random.below(TRIPLES) + (format === "S" ? TRIPLES : 0);
@@ -125,6 +125,10 @@ function floatSources(body: Body, name: InstructionName, rounding: RoundingName 
   const format = formatOf(name);
   const count = operandsOf(name);
   if (count === 3 && random.chance(40)) return loadTriple(body, format);
+  if (count === 2 && random.chance(30)) {
+    const [a, b, c] = loadTriple(body, format);
+    return random.chance(60) ? [a, b] : [a, c];
+  }
   const sources: number[] = [];
   const known: (readonly [number, FloatClass])[] = [];
   for (let index = 0; index < count; index++) {

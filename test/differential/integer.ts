@@ -248,7 +248,7 @@ export const loopAround =
 /** An indirect jump a few bytes ahead, over what would trap; the lowest bit is ignored. */
 export const jumpAhead: Generator = (body) => {
   const { random } = body;
-  const register = body.scratch();
+  const register = random.chance(25) ? LINK : body.scratch();
   const isShort = random.chance(40);
   const link = random.chance(50) ? LINK : 0;
   const halves = random.below(4);

@@ -10,7 +10,7 @@
  * a stub whose ECALL comes here, so that scause, stval, sepc and SRET are exercised without a
  * second handler.
  */
-import { Assembler } from "../../src/asm/index.ts";
+import { Assembler, type Reg } from "../../src/asm/index.ts";
 import {
   AFTER_F,
   AFTER_FIELDS,
@@ -55,12 +55,22 @@ const INTERRUPT_TIMER = 7;
 const FIRST_SAVED = 25;
 const savedAt = (register: number): number => SAVED + (register - FIRST_SAVED) * 8;
 
-function once(a: Assembler): void {
+/** Which harts run; the others are parked. The last one to end powers off. */
+export interface Sharing {
+  readonly harts: number;
+  /** True: each hart runs every cell, over the others' state. False: every n-th cell. */
+  readonly isEach: boolean;
+}
+export const ALONE: Sharing = { harts: 1, isEach: false };
+
+function once(a: Assembler, sharing: Sharing): void {
   a.label("start");
-  // QEMU gets a second hart, for without one it does an AMO as a load and a store
   a.csrr("t0", "mhartid");
-  a.beqz("t0", "first");
+  a.li("t1", sharing.harts);
+  a.bltu("t0", "t1", "first");
+  // QEMU gets a hart more, for with only one it does an AMO as a load and a store
   a.label("park");
+  a.csrw("mie", "zero");
   a.wfi();
   a.j("park");
   a.label("first");
@@ -72,7 +82,19 @@ function once(a: Assembler): void {
   // QEMU 7.2 sets A and D whatever menvcfg says, and ignores this bit.
   a.li("t0", MENVCFG_ADUE);
   a.csrs("menvcfg", "t0");
-  a.li("a0", CELLS);
+  if (sharing.isEach) a.li("a0", 0);
+  else a.csrr("a0", "mhartid");
+  a.slli("a0", "a0", Math.log2(CELL_BYTES));
+  a.li("t0", CELLS);
+  a.add("a0", "a0", "t0");
+}
+
+/** Leaves the address of the hart's own register in an array of the CLINT in the first register. */
+function ownRegister(a: Assembler, base: number, bytes: number, [to, by]: readonly Reg[]): void {
+  a.li(to, base);
+  a.csrr(by, "mhartid");
+  a.slli(by, by, Math.log2(bytes));
+  a.add(to, to, by);
 }
 
 /** CSRs that are loaded as they are. */
@@ -107,10 +129,10 @@ function enter(a: Assembler): void {
   a.scD("zero", "zero", "t1"); // ends a reservation
   a.sd("zero", "a0", SAVED);
   load("mtimecmp");
-  a.li("t1", CLINT_MTIMECMP);
+  ownRegister(a, CLINT_MTIMECMP, 8, ["t1", "t2"]);
   a.sd("t0", "t1", 0);
   load("msip");
-  a.li("t1", CLINT_MSIP);
+  ownRegister(a, CLINT_MSIP, 4, ["t1", "t2"]);
   a.sw("t0", "t1", 0);
   for (const name of PLAIN) {
     load(name);
@@ -252,18 +274,19 @@ function resolve(a: Assembler): void {
   a.andi("x26", "x30", 63);
   a.li("x27", INTERRUPT_SOFTWARE);
   a.bne("x26", "x27", "noSoftware");
-  a.li("x27", CLINT_MSIP);
+  ownRegister(a, CLINT_MSIP, 4, ["x27", "x26"]);
   a.sw("zero", "x27", 0);
+  a.j("resolved");
   a.label("noSoftware");
   a.li("x27", INTERRUPT_TIMER);
   a.bne("x26", "x27", "resolved");
-  a.li("x27", CLINT_MTIMECMP);
+  ownRegister(a, CLINT_MTIMECMP, 8, ["x27", "x26"]);
   a.li("x26", -1);
   a.sd("x26", "x27", 0);
   a.j("resolved");
 }
 
-function finish(a: Assembler): void {
+function finish(a: Assembler, sharing: Sharing): void {
   a.label("finish");
   for (let register = 1; register < FIRST_SAVED; register++) {
     a.sd(register, "x31", AFTER_X + register * 8);
@@ -282,28 +305,36 @@ function finish(a: Assembler): void {
     a.sd("x30", "x31", afterAt(field));
   }
   for (let register = 0; register < 32; register++) a.fsd(register, "x31", AFTER_F + register * 8);
-  a.li("a0", CELL_BYTES);
+  a.li("a0", CELL_BYTES * (sharing.isEach ? 1 : sharing.harts));
   a.add("a0", "a0", "x31");
   a.la("t0", "cellsEnd");
   a.ld("t0", "t0", 0);
   a.bltu("a0", "t0", "cell");
+  a.la("t0", "hartsDone");
+  a.li("t1", 1);
+  a.amoaddD("t1", "t1", "t0");
+  a.addi("t1", "t1", 1);
+  a.li("t0", sharing.harts);
+  a.bltu("t1", "t0", "park");
   a.li("t0", FINISHER_PASS);
   a.li("t1", FINISHER);
   a.sw("t0", "t1", 0);
   a.j(0);
   a.align(8);
+  a.label("hartsDone");
+  a.u64(0);
   a.label("cellsEnd");
   a.u64(0);
 }
 
 /** The runner's bytes, to lie at the start of RAM, for a batch of `cells`. */
-export function runnerFor(cells: number): Uint8Array {
+export function runnerFor(cells: number, sharing: Sharing = ALONE): Uint8Array {
   const a = new Assembler({ base: RAM });
-  once(a);
+  once(a, sharing);
   enter(a);
   logTrap(a);
   resolve(a);
-  finish(a);
+  finish(a, sharing);
   const { bytes } = a.assemble();
   new DataView(bytes.buffer, bytes.byteOffset, bytes.length).setBigUint64(
     bytes.length - 8,

@@ -127,23 +127,74 @@ export function floatValue(random: Random, format: "S" | "D", kind: FloatClass):
   return format === "S" ? boxed(bits) : bits;
 }
 
+/** Numbers of a format as bits and back. */
+interface Bits {
+  toNumber(bits: bigint): number;
+  toBits(value: number): bigint;
+}
+const VIEW = new DataView(new ArrayBuffer(8));
+const BITS: Record<"S" | "D", Bits> = {
+  S: {
+    toNumber: (bits) => {
+      VIEW.setUint32(0, Number(bits & ONES_32));
+      return VIEW.getFloat32(0);
+    },
+    toBits: (value) => {
+      VIEW.setFloat32(0, value);
+      return BigInt(VIEW.getUint32(0));
+    },
+  },
+  D: {
+    toNumber: (bits) => {
+      VIEW.setBigUint64(0, bits);
+      return VIEW.getFloat64(0);
+    },
+    toBits: (value) => {
+      VIEW.setFloat64(0, value);
+      return VIEW.getBigUint64(0);
+    },
+  },
+};
+const LEAST_NORMAL = { S: 2 ** -126, D: 2 ** -1022 } as const;
+const GREATEST = { S: (2 - 2 ** -23) * 2 ** 127, D: Number.MAX_VALUE } as const;
+
 /**
- * Operands of a fused multiply-add: the addend is the rounded product, negated, a few units off, so
- * that only the bits behind the rounding remain.
+ * Three operands that belong together, (a, b, c):
+ * c is the rounded a * b, negated, a few units off, so that a fused sum leaves what rounding hides;
+ * or a * b lies within a few units of the least normal or of the greatest number, c far below;
+ * or b is 1 or -1 and c half a unit of a, so that a + c and a * b + c are ties.
  */
-export function nearCancelling(random: Random, format: "S" | "D"): readonly bigint[] {
-  const a = floatValue(random, format, random.pick(["one", "normal", "halfway"] as const));
-  const b = floatValue(random, format, random.pick(["one", "normal", "halfway"] as const));
-  const view = new DataView(new ArrayBuffer(24));
-  const off = BigInt(random.pick([0, 0, 0, 1, -1, 2, 64]));
-  if (format === "S") {
-    view.setUint32(0, Number(a & ONES_32));
-    view.setUint32(4, Number(b & ONES_32));
-    view.setFloat32(8, -(view.getFloat32(0) * view.getFloat32(4)));
-    return [a, b, boxed(BigInt.asUintN(32, BigInt(view.getUint32(8)) + off))];
+export function operandTriple(random: Random, format: "S" | "D"): readonly bigint[] {
+  const { toNumber, toBits } = BITS[format];
+  const shape = FORMATS[format];
+  const kinds = ["one", "normal", "halfway"] as const;
+  const magnitudeBits = magnitude(random, shape, random.pick(kinds));
+  const a = toNumber(magnitudeBits);
+  const near = (value: number): bigint => {
+    const off = BigInt(random.pick([0, 0, 0, 1, -1, 2, -2, 64]));
+    return BigInt.asUintN(Number(shape.bits), toBits(value) + off);
+  };
+  const sign = (bits: bigint): bigint =>
+    random.chance(50) ? bits : bits ^ (1n << (shape.bits - 1n));
+  let others: readonly bigint[];
+  switch (random.below(4)) {
+    case 0: {
+      const b = toNumber(magnitude(random, shape, random.pick(kinds)));
+      others = [toBits(b), near(-(a * b))];
+      break;
+    }
+    case 1:
+      others = [sign(near(LEAST_NORMAL[format] / a)), sign(BigInt(random.below(3)))];
+      break;
+    case 2:
+      others = [sign(near(GREATEST[format] / a)), sign(toBits(a))];
+      break;
+    default: {
+      const exponent = (magnitudeBits >> shape.fraction) - shape.fraction - 1n;
+      const half = exponent > 0n ? exponent << shape.fraction : 1n;
+      others = [sign(toBits(1)), sign(half)];
+    }
   }
-  view.setBigUint64(0, a);
-  view.setBigUint64(8, b);
-  view.setFloat64(16, -(view.getFloat64(0) * view.getFloat64(8)));
-  return [a, b, BigInt.asUintN(64, view.getBigUint64(16) + off)];
+  const bits = [magnitudeBits, ...others];
+  return format === "S" ? bits.map(boxed) : bits;
 }
