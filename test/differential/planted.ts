@@ -29,21 +29,26 @@ export interface Catch {
   readonly evidence: string;
 }
 
-/** Batches with their answers, made as they are needed and kept for the next mutant. */
+/** The first batches are kept for the next mutant: each takes 60 MB. */
+const KEPT_MAX = 4;
+
+/** The batches of a hunt with their answers. */
 export class Hunt {
-  readonly #seeds: Random;
-  readonly #answered: Answered[] = [];
+  readonly #random: Random;
+  readonly #seeds: number[] = [];
+  readonly #kept: Answered[] = [];
 
   constructor(seed: number) {
-    this.#seeds = new Random(seed);
+    this.#random = new Random(seed);
   }
 
   #batch(index: number): Answered {
-    if (index === this.#answered.length) {
-      const batch = buildBatch(this.#seeds.u32(), roundRobin(TURNS, HUNT_CELLS));
-      this.#answered.push({ batch, there: runInQemu(batch) });
-    }
-    return this.#answered[index];
+    if (index < this.#kept.length) return this.#kept[index];
+    while (this.#seeds.length <= index) this.#seeds.push(this.#random.u32());
+    const batch = buildBatch(this.#seeds[index], roundRobin(TURNS, HUNT_CELLS));
+    const answered = { batch, there: runInQemu(batch) };
+    if (this.#kept.length < KEPT_MAX) this.#kept.push(answered);
+    return answered;
   }
 
   /** Runs a core against up to `batchesMax` batches, until one shows a difference. */
