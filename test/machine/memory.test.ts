@@ -139,6 +139,81 @@ test("pause and resume by the user while memory is short", async () => {
   assert.equal(await running, { kind: "poweroff", code: 0 });
 });
 
+const VIRTIO = 0x1000_1000;
+const QUEUE = RAM + 0x10_0000;
+const FLAG = QUEUE + 0x1000;
+/** A page that nobody touches before the device does. */
+const TARGET = RAM + 0x18_0000;
+
+/** Sets up the entropy source, waits for FLAG, asks for 64 bytes into TARGET, waits for them, then powers off. */
+function entropyDriver(a: Assembler): void {
+  a.li("s0", VIRTIO);
+  const write = (offset: number, value: number) => {
+    a.li("t0", value);
+    a.sw("t0", "s0", offset);
+  };
+  write(0x70, 3); // ACKNOWLEDGE, DRIVER
+  write(0x24, 1);
+  write(0x20, 1); // VERSION_1
+  write(0x70, 11);
+  write(0x30, 0);
+  write(0x38, 8);
+  write(0x80, QUEUE);
+  write(0x90, QUEUE + 0x100);
+  write(0xa0, QUEUE + 0x200);
+  write(0x44, 1);
+  write(0x70, 15);
+  a.li("s1", QUEUE);
+  a.li("t0", TARGET);
+  a.sd("t0", "s1", 0);
+  a.li("t0", 64 + 2 * 2 ** 32); // 64 bytes, WRITE
+  a.sd("t0", "s1", 8);
+  a.li("t0", 0x1_0000);
+  a.sw("t0", "s1", 0x100); // available: index 1, descriptor 0
+  a.li("s2", FLAG);
+  a.sd("zero", "s2", 0);
+  a.label("flag");
+  a.ld("t0", "s2", 0);
+  a.beqz("t0", "flag");
+  write(0x50, 0); // notify
+  a.label("used");
+  a.lhu("t0", "s1", 0x202);
+  a.beqz("t0", "used");
+  a.li("t0", TARGET);
+  a.ld("t1", "t0", 0);
+  a.beqz("t1", "used");
+  emitPoweroff(a);
+}
+
+test("a device that lacks frames for its DMA pauses the machine and is asked again", async () => {
+  const finish = async (isTight: boolean) => {
+    const { host, memoryBytes } = await tightHost();
+    const kernel = elfProgram(entropyDriver);
+    const machine = host.createMachine({ kernel, memoryBytes: 2 * MEBIBYTE });
+    await machine.boot();
+    assert.equal(await machine.run(20_000), { kind: "budget" });
+    const hogs = [1, 2].map((index) => makeToucher(host, memoryBytes, `hog${index}`));
+    const runs = [];
+    for (const hog of hogs) {
+      await hog.boot();
+      if (isTight) runs.push(hog.run(BUDGET));
+    }
+    await turns(isTight ? 60 : 0);
+    machine.view.memory.write(FLAG, Uint8Array.of(1));
+    const running = machine.run(BUDGET);
+    await turns(30);
+    if (isTight) {
+      assert.is(machine.reason, "memory");
+      assert.ok(machine.devices.hub.isStarved);
+    }
+    for (const hog of hogs) hog.dispose();
+    assert.equal(await running, { kind: "poweroff", code: 0 });
+    await Promise.all(runs);
+    return machine.stateDigest();
+  };
+  assert.is(await finish(true), await finish(false));
+});
+
 test("boot waits for frames that another machine holds", async () => {
   const { host, memoryBytes } = await tightHost();
   const first = makeToucher(host, memoryBytes, "first");
