@@ -1,10 +1,11 @@
 /**
  * contract: what a disk's bytes come from. Implemented here (memory, overlay, read-only) and in platform/ (files).
  *
- * Owns    the type only. Used by virtio/blk.ts, machine/config.ts.
+ * Owns    the type and what sizes a disk may have. Used by virtio/blk.ts, machine/config.ts.
  * Holds   offsets and lengths are multiples of 512 inside `bytes`; the caller checks them. An operation either happens
  *         wholly or throws (or rejects); the guest is then told of an I/O error.
  */
+import { VmError } from "../../errors.ts";
 
 /** A promise, or the value at once: a backend that is quick answers without one. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -25,4 +26,11 @@ export interface BlockBackend {
   flush(): MaybePromise<void>;
   /** No more calls come. */
   close(): MaybePromise<void>;
+}
+
+/** Throws "bad-file" unless `bytes` is a possible size of a disk. */
+export function checkDiskBytes(bytes: number, what: string): number {
+  if (Number.isSafeInteger(bytes) && bytes > 0 && bytes % SECTOR_BYTES === 0) return bytes;
+  const text = `${what} has ${bytes} bytes; accepted are multiples of ${SECTOR_BYTES} from ${SECTOR_BYTES}`;
+  throw new VmError("bad-file", text);
 }

@@ -3,15 +3,7 @@
  *
  * Owns    its bytes. Used by tests, embedders, and as the base of an overlay.
  */
-import { VmError } from "../../errors.ts";
-import { type BlockBackend, SECTOR_BYTES } from "./contract.ts";
-
-/** Throws "bad-file" unless `bytes` is a possible size of a disk. */
-export function checkDiskBytes(bytes: number, what: string): number {
-  if (Number.isSafeInteger(bytes) && bytes > 0 && bytes % SECTOR_BYTES === 0) return bytes;
-  const text = `${what} has ${bytes} bytes; accepted are multiples of ${SECTOR_BYTES} from ${SECTOR_BYTES}`;
-  throw new VmError("bad-file", text);
-}
+import { type BlockBackend, checkDiskBytes } from "./contract.ts";
 
 /** A disk whose contents are the given bytes, in place. */
 export class MemoryBackend implements BlockBackend {
