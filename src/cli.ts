@@ -15,6 +15,7 @@ import {
   findGuest,
   Host,
   listGuests,
+  nodePlatform,
   OverlayBackend,
   openBlockFile,
   type PreparedGuest,
@@ -72,6 +73,7 @@ async function openDisk(path: string, mode: DiskMode): Promise<BlockBackend> {
 }
 
 function nodeWorld(): World {
+  const platform = nodePlatform();
   return {
     version: version(),
     guests,
@@ -91,11 +93,8 @@ function nodeWorld(): World {
     readFile: readWholeFile,
     createHost: (options) => Host.create(options),
     onSignal,
-    monotonicMs: () => performance.now(),
-    after: (ms, wake) => {
-      const timer = setTimeout(wake, ms);
-      return () => clearTimeout(timer);
-    },
+    monotonicMs: platform.monotonicMs,
+    after: platform.after,
   };
 }
 

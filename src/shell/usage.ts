@@ -21,6 +21,7 @@ export interface OptionSpec {
   readonly isRepeated?: boolean;
 }
 
+/** The options of a command, by name without the dashes. */
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
 /** What was given: flags as true, values as strings, in order. */

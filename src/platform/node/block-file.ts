@@ -1,12 +1,11 @@
 /**
  * block-file: a disk in a file.
  *
- * Owns    the file descriptor. Used by world.ts for --disk.
+ * Owns    the file descriptor. Used by src/cli.ts for --disk.
  * Holds   the size is what it was when opened: a file that shrinks in use gives I/O errors, never short data.
  */
 import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
-import type { BlockBackend } from "../../device/block/contract.ts";
-import { checkDiskBytes } from "../../device/block/memory.ts";
+import { type BlockBackend, checkDiskBytes } from "../../device/block/contract.ts";
 import { VmError } from "../../errors.ts";
 
 const REASONS: Record<string, string> = {

@@ -31,7 +31,8 @@ const mebibytes = (bytes: number) => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
 
 function oneLine(guest: GuestInfo): string {
   const packages = guest.packages.map(({ name, version }) => `${name} ${version}`).join(", ");
-  return `${guest.name.padEnd(10)}${mebibytes(guest.bytes).padStart(10)}  ${guest.release}: ${packages}`;
+  const columns = [guest.name.padEnd(10), mebibytes(guest.bytes).padStart(10)];
+  return `${columns.join("")}  ${guest.release}: ${packages}`;
 }
 
 /** Lines for people: one per step, overwritten in place on a terminal, else with every quarter on a line of its own. */
