@@ -7,12 +7,15 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { Test } from "uvu";
+import { DEBIAN_GUEST_NAME, findGuest } from "../../src/node.ts";
 
 /** Something that may be missing. */
 export interface Tool {
   readonly name: string;
   /** The Debian package that brings it. */
   readonly debianPackage: string;
+  /** What brings it beside that package. */
+  readonly command?: string;
   isPresent(): boolean;
 }
 
@@ -48,6 +51,19 @@ export const OPENSBI: Tool = {
   isPresent: () => existsSync(OPENSBI_DYNAMIC),
 };
 
+/** Kernel and initrd of the Debian guest, prepared by this user. */
+export const DEBIAN_GUEST: Tool = {
+  name: "the Debian guest",
+  debianPackage: "apt",
+  command: "rivulet guest prepare debian",
+  isPresent: () => findGuest(DEBIAN_GUEST_NAME) !== null,
+};
+
+function sourceOf(tool: Tool): string {
+  const brought = tool.command === undefined ? "" : `\`${tool.command}\`, with the `;
+  return `${tool.name} (${brought}Debian package ${tool.debianPackage})`;
+}
+
 /** Adds a test that needs `tools`: a skip with the reason printed, or under CI=true a failure, when one is missing. */
 export function testNeeding(
   test: Test,
@@ -60,8 +76,7 @@ export function testNeeding(
     test(title, body);
     return;
   }
-  const names = missing.map((tool) => `${tool.name} (Debian package ${tool.debianPackage})`);
-  const reason = `missing ${names.join(", ")}: npm run setup`;
+  const reason = `missing ${missing.map(sourceOf).join(", ")}: npm run setup`;
   if (process.env.CI === "true") {
     test(title, () => {
       throw new Error(reason);
