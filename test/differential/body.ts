@@ -35,6 +35,25 @@ export interface Probe {
   readonly isCrossable: boolean;
 }
 
+/** A table entry under test. */
+export interface TableEntry {
+  /** The page it maps. */
+  readonly page: bigint;
+  /** Where it lies: physical, and as S-mode may write it. */
+  readonly address: bigint;
+  readonly alias: bigint;
+  /** A value it may get. */
+  readonly value: bigint;
+}
+
+/** Where a PMP entry begins or ends. */
+export interface Edge {
+  /** Offset in the data window. */
+  readonly at: number;
+  /** Accesses keep such a distance: QEMU 7.2 misses an entry of 4 bytes amid an access. */
+  readonly step: 1 | 4;
+}
+
 /** The surroundings that a sequence is generated for. */
 export interface Place {
   readonly mode: Mode;
@@ -44,6 +63,7 @@ export interface Place {
   readonly data: ByMode;
   /** True when PMP restricts parts of the cell: QEMU then gets accesses across pages wrong. */
   readonly hasPmp: boolean;
+  readonly edges: readonly Edge[];
   /** True when the data window is mapped for reads and writes. */
   readonly isFriendly: boolean;
   readonly stub: bigint;
@@ -52,8 +72,10 @@ export interface Place {
   /** 0 when nothing is translated. */
   readonly satp: bigint;
   readonly probes: readonly Probe[];
-  /** Address of each table entry worth changing, physical, with a value it may get. */
-  readonly entries: readonly { readonly address: bigint; readonly value: bigint }[];
+  /** Table entries worth changing. */
+  readonly entries: readonly TableEntry[];
+  /** True when S-mode's fences may trap, so that it must not change tables. */
+  readonly hasFenceTrap: boolean;
 }
 
 const POINTERS = [

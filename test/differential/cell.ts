@@ -6,7 +6,16 @@
  * Holds   a cell depends on its seed and its address alone, so a failing one can be made again.
  */
 import { Random } from "../helpers/random.ts";
-import { Body, MACHINE, type Mode, type Place, pointersOf, SUPERVISOR, USER } from "./body.ts";
+import {
+  Body,
+  type Edge,
+  MACHINE,
+  type Mode,
+  type Place,
+  pointersOf,
+  SUPERVISOR,
+  USER,
+} from "./body.ts";
 import type { Coverage } from "./coverage.ts";
 import { constantsOf, floatAccess, floatFlipped, floatMode, floatOperation } from "./float.ts";
 import type { Generator } from "./integer.ts";
@@ -22,6 +31,7 @@ import {
   CELL_STUB,
   CELL_TABLES,
   CELLS,
+  DATA_BYTES,
   DATA_CONSTANT_BYTES,
   STUB_BYTES,
 } from "./layout.ts";
@@ -95,6 +105,7 @@ const TRAP: Mix = [
   [4, privileged.csrRefused],
   [3, privileged.fenceTranslation],
   [8, integer.access],
+  [6, privileged.protectionEdge],
   [14, integer.compute],
 ];
 const PAGING: Mix = [
@@ -105,8 +116,10 @@ const PAGING: Mix = [
   [8, privileged.modifiedPrivilege],
   [4, privileged.changeSpace],
   [4, privileged.changeProtection],
+  [8, privileged.protectionEdge],
   [4, integer.selfModify],
-  [10, privileged.changeEntry],
+  [5, privileged.changeEntry],
+  [8, privileged.remap],
   [4, privileged.fenceTranslation],
   [5, privileged.csrRead],
   [4, privileged.csrAccess],
@@ -198,13 +211,16 @@ const PMP_OPEN = 0x1fn << 32n;
 /** R, W and X; W without R is reserved. */
 const PMP_RIGHTS = [0, 1, 3, 4, 5, 7];
 
+interface Protection {
+  readonly fields: Partial<Record<BeforeField, bigint>>;
+  readonly edges: readonly Edge[];
+}
+const UNPROTECTED: Protection = { fields: { pmpcfg0: PMP_OPEN }, edges: [] };
+
 /** Four PMP entries over data and tables of the cell; the code and the record stay open. */
-function initialProtection(
-  random: Random,
-  cell: bigint,
-  mode: Mode,
-): Partial<Record<BeforeField, bigint>> {
+function initialProtection(random: Random, cell: bigint, mode: Mode): Protection {
   const fields: Partial<Record<BeforeField, bigint>> = {};
+  const edges: Edge[] = [];
   let config = PMP_OPEN;
   for (const entry of [0, 1, 2, 3] as const) {
     const kinds = [PMP_OFF, PMP_NA4, PMP_NAPOT, PMP_NAPOT, ...(entry > 0 ? [PMP_TOR] : [])];
@@ -214,6 +230,10 @@ function initialProtection(
     const word = (cell + BigInt(offset)) >> 2n;
     const ones = size === 0 ? 0n : (1n << BigInt(size - 3)) - 1n;
     fields[`pmpaddr${entry}`] = size === 0 ? word : (word & ~(2n * ones + 1n)) | ones;
+    const begin = (offset >> size) << size;
+    const step = size === 0 ? 4 : 1;
+    for (const at of [begin, begin + Math.max(1 << size, 4)])
+      edges.push({ at: at - CELL_DATA, step });
     config |= BigInt(kind | random.pick(PMP_RIGHTS)) << BigInt(entry * 8);
   }
   if (random.chance(20)) {
@@ -224,7 +244,8 @@ function initialProtection(
     config = (config & ~(0xffn << 24n)) | (BigInt(PMP_NAPOT | rights) << 24n);
     fields.medeleg = 0n;
   }
-  return { ...fields, pmpcfg0: config };
+  const inWindow = edges.filter(({ at }) => at > 0 && at < DATA_BYTES);
+  return { fields: { ...fields, pmpcfg0: config }, edges: inWindow };
 }
 
 const everywhere = (address: bigint) => ({ 0: address, 1: address, 3: address });
@@ -316,7 +337,11 @@ export function buildCell(
     : untranslated(cell);
   const status = initialStatus(random, mode, rule, isWild);
   const hasPmp = isWild && random.chance(rule.scheme === undefined ? 15 : 40);
-  const place: Place = { ...translated, mode, status, hasPmp };
+  // M-mode code may set TVM as it goes
+  const hasFenceTrap = mode === MACHINE || (status & privileged.TVM) !== 0n;
+  const protection = hasPmp ? initialProtection(random, cell, mode) : UNPROTECTED;
+  const { edges } = protection;
+  const place: Place = { ...translated, mode, status, hasPmp, edges, hasFenceTrap };
   writeData(random.fork(2), bytes, view);
   writeRegisters(random.fork(3), view, place);
   writeStub(view);
@@ -327,8 +352,7 @@ export function buildCell(
   view.setBigUint64(BEFORE_X + 8, place.code[mode] + BigInt(end), true);
   const fields: Partial<Record<BeforeField, bigint>> = {
     ...initialTraps(random, isWild),
-    pmpcfg0: PMP_OPEN,
-    ...(hasPmp ? initialProtection(random, cell, mode) : {}),
+    ...protection.fields,
     pc: place.code[mode] + BigInt(start),
     mstatus: status,
     satp: place.satp,

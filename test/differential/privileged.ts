@@ -6,7 +6,16 @@
  * Holds   only what both machines must do alike: no counters where they could be read, no field
  *         whose legal values are a choice, MPP never 2, a table entry changed only before a fence.
  */
-import { type Body, BY_FORM, LINK, MACHINE, type Mode, SUPERVISOR, USER } from "./body.ts";
+import {
+  type Body,
+  BY_FORM,
+  LINK,
+  MACHINE,
+  type Mode,
+  SUPERVISOR,
+  type TableEntry,
+  USER,
+} from "./body.ts";
 import { type Generator, LOADS, STORES } from "./integer.ts";
 import { NOWHERE } from "./layout.ts";
 
@@ -21,7 +30,8 @@ const MXR = 1n << 19n;
 const STATUS_SUPERVISOR = [1n << 1n, 1n << 5n, SPP, SUM, MXR];
 const TW = 1n << 21n;
 const TSR = 1n << 22n;
-export const TVM_TW_TSR = [1n << 20n, TW, TSR];
+export const TVM = 1n << 20n;
+export const TVM_TW_TSR = [TVM, TW, TSR];
 const STATUS_MACHINE = [...STATUS_SUPERVISOR, 1n << 3n, 1n << 7n, ...TVM_TW_TSR];
 export const INTERRUPT_BITS = [1n << 1n, 1n << 5n, 1n << 9n];
 export const MACHINE_INTERRUPT_BITS = [1n << 3n, 1n << 7n];
@@ -308,17 +318,54 @@ export const probe: Generator = (body) => {
   fetchAt(body, at);
 };
 
-/** Changes a table entry through its physical address, in M-mode, with the fence that makes it seen. */
-export const changeEntry: Generator = (body) => {
-  const { random, place } = body;
-  if (place.entries.length === 0 || body.mode !== MACHINE) return probe(body);
-  const { address, value } = random.pick(place.entries);
+/** Where a table entry can be written from the current mode, or null. */
+function entryAddress(body: Body, entry: TableEntry): bigint | null {
+  if (body.mode === MACHINE) return entry.address;
+  const isPossible = body.mode === SUPERVISOR && body.isModeSure && !body.place.hasFenceTrap;
+  return isPossible ? entry.alias : null;
+}
+
+/** Stores a table entry, with the fence that makes it seen. */
+function writeEntry(body: Body, address: bigint, value: bigint): void {
   const [at, entry] = [31, body.scratch(31)];
   body.li(at, address);
   body.li(entry, value);
-  if (random.chance(70)) body.emit("sd", entry, at, 0);
+  if (body.random.chance(70)) body.emit("sd", entry, at, 0);
   else body.emit("amoswapD", body.target(), entry, at);
   body.emit("sfenceVma");
+}
+
+/** Changes a table entry. */
+export const changeEntry: Generator = (body) => {
+  const { random, place } = body;
+  if (place.entries.length === 0) return probe(body);
+  const entry = random.pick(place.entries);
+  const address = entryAddress(body, entry);
+  if (address === null) return probe(body);
+  writeEntry(body, address, entry.value);
+};
+
+/** Accesses of a page before and after its table entry changes: nothing of the old may stay. */
+export const remap: Generator = (body) => {
+  const { random, place } = body;
+  if (place.entries.length === 0) return probe(body);
+  const entry = random.pick(place.entries);
+  const address = entryAddress(body, entry);
+  if (address === null) return probe(body);
+  const mode = random.pick([USER, SUPERVISOR] as const);
+  const touch = (): void => {
+    const at = body.scratch();
+    body.li(at, BigInt.asUintN(64, entry.page + BigInt(random.below(511) * 8)));
+    body.emitAny(random.pick(STORES), [body.source(), at, 0]);
+    body.emitAny(random.pick(LOADS), [body.target(), at, 0]);
+  };
+  const around = (): void => {
+    if (body.mode === MACHINE) withPrivilege(body, touch, { mode, countMax: 1 });
+    else touch();
+  };
+  around();
+  writeEntry(body, address, entry.value);
+  around();
 };
 
 /** Data accesses of M-mode with MPRV: translated as MPP says. */
@@ -335,15 +382,19 @@ export const modifiedPrivilege: Generator = (body) => {
 };
 
 /** One to four accesses by `access` with MPRV set and a random MPP, SUM and MXR. */
-function withPrivilege(body: Body, access: (mode: Mode) => void): void {
+function withPrivilege(
+  body: Body,
+  access: (mode: Mode) => void,
+  options: { mode?: Mode; countMax?: number } = {},
+): void {
   const { random } = body;
   const register = body.scratch();
-  const mode = random.pick([USER, SUPERVISOR, MACHINE] as const);
+  const mode = options.mode ?? random.pick([USER, SUPERVISOR, MACHINE] as const);
   body.li(register, MPP | MPRV | SUM | MXR);
   body.emit("csrrc", 0, "mstatus", register);
   body.li(register, MPRV | (BigInt(mode) << BigInt(MPP_SHIFT)) | maskOf(body, [SUM, MXR]));
   body.emit("csrrs", 0, "mstatus", register);
-  for (let left = random.between(1, 4); left > 0; left--) access(mode);
+  for (let left = random.between(1, options.countMax ?? 4); left > 0; left--) access(mode);
   body.li(register, MPRV);
   body.emit("csrrc", 0, "mstatus", register);
 }
@@ -404,6 +455,25 @@ export const changeSpace: Generator = (body) => {
   body.li(register, place.satp);
   body.emit("csrrw", 0, "satp", register);
   if (random.chance(50)) body.emit("sfenceVma");
+};
+
+/** An access around a boundary of a PMP entry, aligned or not, within its page. */
+export const protectionEdge: Generator = (body) => {
+  const { random, place } = body;
+  if (place.edges.length === 0) return probe(body);
+  const { at, step } = random.pick(place.edges);
+  const edge = at + random.between(-8 / step, 4 / step) * step;
+  const isWhole = (edge & 0xfff) <= 0xff8 && edge >= 0;
+  const offset = BigInt(isWhole ? edge : 0xff8);
+  const access = (mode: Mode): void => {
+    const base = body.scratch();
+    body.li(base, BigInt.asUintN(64, place.data[mode] + offset));
+    const isStore = random.chance(50);
+    const name = random.pick(isStore ? STORES : LOADS);
+    body.emitAny(name, [isStore ? body.source() : body.target(), base, 0]);
+  };
+  if (body.mode === MACHINE) withPrivilege(body, access);
+  else access(body.mode);
 };
 
 /** Moves a PMP entry; the fence makes it count on both machines. */

@@ -3,14 +3,14 @@
  * (every permission, wrong ones, superpages, misaligned ones, pointers where none may be).
  *
  * Used by differential/cell.ts.
- * Holds   a table page is never mapped writable: a store to it would be seen without a fence by one
+ * Holds   only stores followed by a fence go to a table: without one they would be seen by one
  *         machine and not by the other, and both are right.
  *
  *   1 GiB around `region`   2 MiB `near`: code, data, stub     2 MiB `far`: entries under test
  *                           further 2 MiB slots: superpages    other 1 GiB slots: gigapages
  */
 import type { Random } from "../helpers/random.ts";
-import type { ByMode, Place, Probe } from "./body.ts";
+import type { ByMode, Place, Probe, TableEntry } from "./body.ts";
 import {
   CELL_CODE,
   CELL_DATA,
@@ -99,6 +99,8 @@ interface Layout {
   readonly region: bigint;
   readonly near: bigint;
   readonly far: bigint;
+  /** The table pages as S-mode may write them. */
+  tables: bigint;
 }
 
 /** Maps a few consecutive pages by 4 KiB, 2 MiB or 1 GiB leaves; returns where they came to lie. */
@@ -148,7 +150,7 @@ function probeFlags(random: Random): bigint {
 
 interface TestEntries {
   readonly probes: Probe[];
-  readonly entries: { address: bigint; value: bigint }[];
+  readonly entries: TableEntry[];
 }
 
 /** Fills the `far` region: pages side by side, so that accesses cross from one into the next. */
@@ -159,7 +161,7 @@ function addProbes(
   cell: bigint,
 ): TestEntries {
   const probes: Probe[] = [];
-  const entries: { address: bigint; value: bigint }[] = [];
+  const entries: TableEntry[] = [];
   const first = random.below(400);
   const count = random.between(6, 12);
   for (let page = 0; page < count; page++) {
@@ -175,14 +177,15 @@ function addProbes(
     let flags = probeFlags(random);
     if (isTable) flags &= ~(W | X);
     if (isNowhere) flags &= ~X;
-    const address = cell + BigInt(tables.set(va, 0, entryOf(target, flags)));
+    const offset = BigInt(tables.set(va, 0, entryOf(target, flags)));
     const isExecutable = (flags & X) !== 0n;
     // QEMU stores the first bytes of an access whose last ones nobody answers
     if (isNowhere && page > 0) probes[page - 1] = { ...probes[page - 1], isCrossable: false };
     probes.push({ address: va, isExecutable, isMemory: !isNowhere, isCrossable: !isNowhere });
     if (isTable || isNowhere) continue;
     const value = entryOf(cell + BigInt(CELL_EXTRA), probeFlags(random) & ~X);
-    entries.push({ address, value });
+    const alias = layout.tables + offset - BigInt(CELL_TABLES);
+    entries.push({ page: va, address: cell + offset, alias, value });
   }
   return { probes, entries };
 }
@@ -235,7 +238,7 @@ export function buildTables(
   const region = pickRegion(random, levels);
   const near = region + (BigInt(random.below(60)) << 21n);
   const far = region + (BigInt(random.between(300, 500)) << 21n);
-  const layout = { region, near, far };
+  const layout = { region, near, far, tables: 0n };
   const place = (
     slot: number,
     pages: number,
@@ -278,6 +281,7 @@ export function buildTables(
     CELL_CODE,
   );
   const stub = place(slot(4), 1, CELL_STUB, () => V | X | accessed(random));
+  layout.tables = place(slot(7), TABLES, CELL_TABLES, () => V | R | W | accessed(random));
   const { probes, entries } = addProbes(tables, random, layout, cell);
   probes.push(...addWrongUpper(tables, random, layout, cell));
   const satp = (BigInt(levels + 5) << 60n) | (tables.root >> 12n);
