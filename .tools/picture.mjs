@@ -6,13 +6,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 const COLUMNS = 96;
 const LINE = 18;
 const lines = readFileSync(0, "utf8").replaceAll("\r", "").trimEnd().split("\n");
-const escape = (text) =>
+const escaped = (text) =>
   text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
 const height = (lines.length + 2) * LINE;
 const rows = lines.map((line, index) => {
   const isPrompt = /^(\$|~ #)/.test(line);
   const fill = isPrompt ? "#7ee787" : "#d0d7de";
-  const text = escape(line.slice(0, COLUMNS));
+  const text = escaped(line.slice(0, COLUMNS));
   return `<text x="16" y="${(index + 2) * LINE - 4}" fill="${fill}" xml:space="preserve">${text}</text>`;
 });
 writeFileSync(
