@@ -228,6 +228,42 @@ sleep:
   ld a0, 0(t1)
   CHECK(11, a0, HARTS * 20)
 
+  /* A hart that sleeps between LR and SC has lost what another hart stored to. */
+  li t0, 8
+  csrw mie, t0
+  li s1, MSIP
+  la s2, reserved
+  la s3, flag
+  bnez s0, 2f
+  lr.d a0, (s2)
+  li t0, 5
+  sw t0, 0(s3)
+1:
+  wfi
+  csrr t0, mip
+  andi t0, t0, 8
+  beqz t0, 1b
+  sc.d a2, zero, (s2)
+  sw zero, 0(s1)
+  CHECK(12, a2, 1)
+  ld a0, 0(s2)
+  CHECK(13, a0, 6)
+  j 3f
+2:
+  li t0, 1
+  bne s0, t0, 3f
+  li t0, 5
+1:
+  lw t1, 0(s3)
+  bne t1, t0, 1b
+  li t1, 6
+  sd t1, 0(s2)
+  fence
+  li t1, 1
+  sw t1, 0(s1)
+3:
+  BARRIER(woken)
+
   bnez s0, park
   li NUMBER, 1
   j report

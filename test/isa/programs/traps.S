@@ -114,6 +114,17 @@
   csrc mstatus, t0
   EXPECT(31, a0, STATUS_MPRV, and a0, a0, t0)
 
+  /* As seen from U-mode, where an MRET led with MPRV set. */
+  li t0, STATUS_MPRV
+  csrs mstatus, t0
+  ENTER_USER
+  LEAVE
+  li t0, STATUS_MPRV
+  csrc mstatus, t0
+#ifndef QEMU /* 7.2 leaves MPRV alone */
+  EXPECT(32, a0, 0, and a0, s7, t0)
+#endif
+
   END
   MODES_HANDLER
 
