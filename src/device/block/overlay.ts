@@ -47,6 +47,7 @@ export class OverlayBackend implements BlockBackend {
   }
 
   write(offset: number, bytes: Uint8Array): MaybePromise<void> {
+    if (bytes.length === 0) return;
     const end = offset + bytes.length;
     const first = Math.floor(offset / CLUSTER_BYTES);
     const last = Math.floor((end - 1) / CLUSTER_BYTES);

@@ -4,7 +4,8 @@
  * Owns    the requests under way, as heads with the machine time at which they complete.
  * Used by machine/devices.ts, one per disk.
  * Holds   a request is carried out when it completes, so that head and time are its entire state; requests complete
- *         in order. Machine time stands still while the backend is late. No buffer is larger than REQUEST_BYTES_MAX.
+ *         in order. Machine time stands still while the backend is late; what it answers is put into guest memory only
+ *         if nobody reset the device meanwhile. No buffer is larger than REQUEST_BYTES_MAX.
  *
  * Latency model: 50 us and 1 ns per byte.
  * Saved, version 1, behind the transport's part: count u16, then {head u16, due u64} each.
@@ -12,9 +13,20 @@
 import type { BlockBackend } from "../block/contract.ts";
 import { SECTOR_BYTES } from "../block/contract.ts";
 import type { SectionReader, SectionWriter } from "../section.ts";
-import { BadQueue, type Chain, gather, QUEUE_SIZE_MAX, scatter, segmentBytes } from "./queue.ts";
+import {
+  BadQueue,
+  type Chain,
+  firstBytes,
+  gather,
+  QUEUE_SIZE_MAX,
+  reserveAll,
+  type Segment,
+  scatter,
+  segmentBytes,
+} from "./queue.ts";
 import { VirtioDevice } from "./transport.ts";
 
+const FEATURE_SIZE_MAX = 1n << 1n;
 const FEATURE_SEG_MAX = 1n << 2n;
 const FEATURE_READ_ONLY = 1n << 5n;
 const FEATURE_BLK_SIZE = 1n << 6n;
@@ -31,7 +43,8 @@ const STATUS_UNSUPPORTED = 2;
 const HEADER_BYTES = 16;
 const ID_BYTES = 20;
 const SEGMENTS_MAX = 254;
-/** Larger requests get an I/O error; Linux stays at 1 MiB. */
+const SEGMENT_BYTES_MAX = 1 << 16;
+/** Larger requests get an I/O error: more than SEGMENTS_MAX segments of SEGMENT_BYTES_MAX, so that none is legal. */
 const REQUEST_BYTES_MAX = 16 << 20;
 const LATENCY_TICKS = 500;
 const BYTES_PER_TICK = 100;
@@ -51,6 +64,12 @@ interface Request {
   readonly bytes: number;
 }
 
+/** What came of a request: its status, and the data that the guest is to get. */
+interface Answer {
+  readonly status: number;
+  readonly data?: Uint8Array;
+}
+
 /** What a block device is made from. */
 export interface BlkOptions {
   readonly slot?: number;
@@ -67,6 +86,8 @@ export class VirtioBlk extends VirtioDevice {
   #pending: Pending[] = [];
   /** A backend's promise is under way for the first pending request. */
   #isBusy = false;
+  /** What a late backend said of the first pending request, until that is completed. */
+  #answer: Answer | null = null;
   /** Counts resets: what a late backend answers belongs to the session that asked. */
   #session = 0;
 
@@ -81,6 +102,7 @@ export class VirtioBlk extends VirtioDevice {
       slot,
       queues: 1,
       features:
+        FEATURE_SIZE_MAX |
         FEATURE_SEG_MAX |
         FEATURE_BLK_SIZE |
         FEATURE_FLUSH |
@@ -89,6 +111,7 @@ export class VirtioBlk extends VirtioDevice {
     this.#backend = backend;
     const view = new DataView(this.#config.buffer);
     view.setBigUint64(0, BigInt(backend.bytes / SECTOR_BYTES), true);
+    view.setUint32(8, SEGMENT_BYTES_MAX, true);
     view.setUint32(12, SEGMENTS_MAX, true);
     view.setUint32(20, SECTOR_BYTES, true);
     const id = new TextEncoder().encode(options.id ?? `rivulet-${slot}`);
@@ -128,8 +151,8 @@ export class VirtioBlk extends VirtioDevice {
     const chain = this.queues[0].chain(memory, head, this.ring);
     const readable = segmentBytes(chain.readable);
     const writable = segmentBytes(chain.writable);
-    if (readable < HEADER_BYTES || writable < 1)
-      throw new BadQueue("request without header or status");
+    if (readable < HEADER_BYTES) throw new BadQueue("request without header");
+    if (writable < 1) throw new BadQueue("request without status");
     const header = new Uint8Array(HEADER_BYTES);
     gather(memory, chain.readable, header);
     const view = new DataView(header.buffer);
@@ -142,7 +165,7 @@ export class VirtioBlk extends VirtioDevice {
   }
 
   alarm(): void {
-    this.guarded(() => this.#drain());
+    if (this.isLive) this.guarded(() => this.#drain());
   }
 
   retry(): void {
@@ -155,63 +178,68 @@ export class VirtioBlk extends VirtioDevice {
 
   /** Completes what is due, in order, until a backend is late or frames are short. */
   #drain(): void {
-    const { memory } = this.context;
     while (!this.#isBusy && this.#pending.length > 0) {
       const [{ head, dueTicks }] = this.#pending;
       if (dueTicks > this.context.now()) break;
       const request = this.#request(head);
-      const isRoom = [...request.chain.writable].every(({ gpa, bytes }) =>
-        memory.reserve(gpa, bytes),
-      );
-      if (!isRoom || !this.queues[0].reserveUsed(memory)) return; // `retry` goes on
-      const done = this.#carryOut(request);
-      if (typeof done === "number") this.#complete(request, done);
-      else this.#await(request, done);
+      if (!this.#reserve(request)) return; // `retry` goes on
+      const answer = this.#answer ?? this.#carryOut(request);
+      if (answer instanceof Promise) this.#await(answer);
+      else this.#complete(request, answer);
     }
     if (!this.#isBusy) this.#arm();
   }
 
-  #await(request: Request, work: Promise<number>): void {
+  #await(late: Promise<Answer>): void {
     this.#isBusy = true;
     const session = this.#session;
     this.context.hold(
-      work.then((status) => {
+      late.then((answer) => {
         if (session !== this.#session) return;
         this.#isBusy = false;
-        this.guarded(() => {
-          this.#complete(request, status);
-          this.#drain();
-        });
+        this.#answer = answer;
+        if (this.isLive) this.guarded(() => this.#drain());
       }),
     );
   }
 
-  /** Status of the request, at once or later; read data is in guest memory by then. */
-  #carryOut(request: Request): number | Promise<number> {
-    const { type, offset, bytes, chain } = request;
+  /** Where the status goes: the last writable byte. */
+  #statusByte({ chain }: Request): Segment {
+    const last = chain.writable.findLast((segment) => segment.bytes > 0);
+    if (last === undefined) throw new BadQueue("request without status");
+    return { gpa: last.gpa + last.bytes - 1, bytes: 1 };
+  }
+
+  /** Makes writable what this request may have written. False when frames are short. */
+  #reserve(request: Request): boolean {
     const { memory } = this.context;
+    const { type, bytes, chain } = request;
+    const most = type === TYPE_IN ? REQUEST_BYTES_MAX : type === TYPE_GET_ID ? ID_BYTES : 0;
+    const data =
+      bytes <= REQUEST_BYTES_MAX ? firstBytes(chain.writable, Math.min(bytes, most)) : [];
+    return (
+      reserveAll(memory, [...data, this.#statusByte(request)]) && this.queues[0].reserveUsed(memory)
+    );
+  }
+
+  /** Asks the backend; an answer at once, or later. */
+  #carryOut(request: Request): Answer | Promise<Answer> {
+    const { type, offset, bytes, chain } = request;
     if (type === TYPE_GET_ID) {
-      const room = chain.writable.length === 0 ? 0 : bytes;
-      scatter(memory, chain.writable, this.#id.subarray(0, Math.min(room, ID_BYTES)));
-      return STATUS_OK;
+      return { status: STATUS_OK, data: this.#id.subarray(0, Math.min(bytes, ID_BYTES)) };
     }
     if (type === TYPE_FLUSH) return this.#attempt(() => this.#backend.flush());
-    if (type !== TYPE_IN && type !== TYPE_OUT) return STATUS_UNSUPPORTED;
+    if (type !== TYPE_IN && type !== TYPE_OUT) return { status: STATUS_UNSUPPORTED };
     const isInside = offset + bytes <= this.#backend.bytes && bytes % SECTOR_BYTES === 0;
-    if (!isInside || bytes > REQUEST_BYTES_MAX) return STATUS_IOERR;
+    if (!isInside || bytes > REQUEST_BYTES_MAX) return { status: STATUS_IOERR };
     if (type === TYPE_OUT) {
-      if (this.#backend.isReadOnly) return STATUS_IOERR;
+      if (this.#backend.isReadOnly) return { status: STATUS_IOERR };
       const whole = new Uint8Array(HEADER_BYTES + bytes);
-      gather(memory, chain.readable, whole);
+      gather(this.context.memory, chain.readable, whole);
       return this.#attempt(() => this.#write(offset, whole.subarray(HEADER_BYTES)));
     }
     const data = new Uint8Array(bytes);
-    const take = () => scatter(memory, chain.writable, data);
-    return this.#attempt(() => {
-      const late = this.#backend.read(offset, data);
-      if (late === undefined) return take();
-      return late.then(take);
-    });
+    return this.#attempt(() => this.#backend.read(offset, data), data);
   }
 
   /** A driver that did not take FLUSH expects each write to be durable (5.2.6.2). */
@@ -221,36 +249,37 @@ export class VirtioBlk extends VirtioDevice {
     return late === undefined ? this.#backend.flush() : late.then(() => this.#backend.flush());
   }
 
-  /** Turns a backend's failure into the status that the guest is told. */
-  #attempt(work: () => void | Promise<void>): number | Promise<number> {
+  /** `data` when `work` succeeds; a backend's failure is an I/O error for the guest. */
+  #attempt(work: () => void | Promise<void>, data?: Uint8Array): Answer | Promise<Answer> {
+    const done: Answer = { status: STATUS_OK, data };
+    const failed: Answer = { status: STATUS_IOERR };
     try {
       const late = work();
-      if (late === undefined) return STATUS_OK;
+      if (late === undefined) return done;
       return late.then(
-        () => STATUS_OK,
-        () => STATUS_IOERR,
+        () => done,
+        () => failed,
       );
-    } catch (error) {
-      if (error instanceof BadQueue) throw error;
-      return STATUS_IOERR;
+    } catch {
+      return failed;
     }
   }
 
-  #complete(request: Request, status: number): void {
+  #complete(request: Request, { status, data }: Answer): void {
     const { memory } = this.context;
-    const { chain, type, bytes } = request;
-    const last = chain.writable.findLast((segment) => segment.bytes > 0);
-    if (last === undefined) throw new BadQueue("request without status");
-    memory.write(last.gpa + last.bytes - 1, Uint8Array.of(status));
-    const isRead = (type === TYPE_IN || type === TYPE_GET_ID) && status === STATUS_OK;
-    const written = (isRead ? bytes : 0) + 1;
+    const { chain, bytes } = request;
+    this.#answer = null;
     this.#pending.shift();
+    if (data !== undefined) scatter(memory, chain.writable, data);
+    memory.write(this.#statusByte(request).gpa, Uint8Array.of(status));
+    const written = (data === undefined ? 0 : bytes) + 1;
     if (this.queues[0].finish(memory, chain.head, written, this.ring)) this.interruptUsed();
   }
 
   protected resetOwn(): void {
     this.#pending = [];
     this.#isBusy = false;
+    this.#answer = null;
     this.#session++;
   }
 

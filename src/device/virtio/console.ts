@@ -3,13 +3,22 @@
  *
  * Owns    input that the driver has given no buffer for yet.
  * Used by machine/devices.ts, for machines whose console it is.
- * Holds   input is bounded: what does not fit stays with the sender. Output of one request is bounded too.
+ * Holds   input is bounded: what does not fit stays with the sender; what waits survives a reset, as on a serial line.
+ *         Output of one request is bounded too.
  *
  * Saved, version 1, behind the transport's part: the input queue (count u16, bytes).
  */
 import { InputQueue } from "../input-queue.ts";
 import type { SectionReader, SectionWriter } from "../section.ts";
-import { BadQueue, gather, QUEUE_SIZE_MAX, scatter, segmentBytes } from "./queue.ts";
+import {
+  BadQueue,
+  firstBytes,
+  gather,
+  QUEUE_SIZE_MAX,
+  reserveAll,
+  scatter,
+  segmentBytes,
+} from "./queue.ts";
 import { VirtioDevice } from "./transport.ts";
 
 const QUEUE_INPUT = 0;
@@ -49,10 +58,11 @@ export class VirtioConsole extends VirtioDevice {
     return this.isLive && this.queues[QUEUE_INPUT].isReady ? this.#input.room : 0;
   }
 
-  /** Takes input as far as there is room. */
-  offer(bytes: Uint8Array): void {
-    this.#input.pushAll(bytes);
+  /** Takes input as far as there is room; returns how much. */
+  offer(bytes: Uint8Array): number {
+    const taken = this.#input.pushAll(bytes);
     if (this.isLive) this.guarded(() => this.#deliver());
+    return taken;
   }
 
   protected configByte(): number {
@@ -96,9 +106,10 @@ export class VirtioConsole extends VirtioDevice {
     for (let round = 0; round < QUEUE_SIZE_MAX && this.#input.length > 0; round++) {
       const head = queue.next(memory);
       if (head < 0) break;
-      const { writable } = queue.chain(memory, head, this.ring);
-      if (!writable.every(({ gpa, bytes }) => memory.reserve(gpa, bytes))) break;
-      const bytes = this.#input.take(Math.min(segmentBytes(writable), INPUT_BYTES_MAX));
+      const chain = queue.chain(memory, head, this.ring);
+      const writable = firstBytes(chain.writable, this.#input.length);
+      if (!reserveAll(memory, writable)) break;
+      const bytes = this.#input.take(segmentBytes(writable));
       scatter(memory, writable, bytes);
       queue.advance();
       queue.askForNotice(memory, this.ring);
@@ -118,9 +129,8 @@ export class VirtioConsole extends VirtioDevice {
     });
   }
 
-  protected resetOwn(): void {
-    this.#input.clear();
-  }
+  /** Waiting input is the line's, not the device's. */
+  protected resetOwn(): void {}
 
   protected saveOwn(writer: SectionWriter): void {
     this.#input.save(writer);

@@ -47,6 +47,24 @@ export function segmentBytes(segments: readonly Segment[]): number {
   return sum;
 }
 
+/** The first `bytes` bytes of the segments: what a device reserves must follow from its own limits, not the guest's. */
+export function firstBytes(segments: readonly Segment[], bytes: number): Segment[] {
+  const first: Segment[] = [];
+  let left = bytes;
+  for (const segment of segments) {
+    if (left === 0) break;
+    const count = Math.min(segment.bytes, left);
+    if (count > 0) first.push({ gpa: segment.gpa, bytes: count });
+    left -= count;
+  }
+  return first;
+}
+
+/** Makes all segments writable; false when frames are short. */
+export function reserveAll(memory: GuestMemory, segments: readonly Segment[]): boolean {
+  return segments.every(({ gpa, bytes }) => memory.reserve(gpa, bytes));
+}
+
 /** Copies the first `target.length` bytes out of the segments; the caller has checked that there are as many. */
 export function gather(memory: GuestMemory, from: readonly Segment[], target: Uint8Array): void {
   let at = 0;
@@ -194,9 +212,7 @@ export class VirtQueue {
   save(writer: SectionWriter): void {
     writer.u16(this.size);
     writer.flag(this.isReady);
-    for (const address of [this.descriptors, this.available, this.used]) {
-      writer.u64(BigInt(address));
-    }
+    for (const address of [this.descriptors, this.available, this.used]) writer.u53(address);
     writer.u16(this.#served);
     writer.u16(this.#usedIndex);
   }
@@ -206,7 +222,7 @@ export class VirtQueue {
     const size = reader.u16(QUEUE_SIZE_MAX);
     if (size === 0 || (size & (size - 1)) !== 0) reader.refuse(`holds a queue of ${size}`);
     const isReady = reader.flag();
-    const addresses = [reader.u64(), reader.u64(), reader.u64()].map(Number);
+    const addresses = [reader.u53(), reader.u53(), reader.u53()];
     const served = reader.u16();
     const usedIndex = reader.u16();
     return () => {

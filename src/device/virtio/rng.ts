@@ -7,7 +7,7 @@
  * Saved, version 1: the transport's part alone.
  */
 import type { SectionReader, SectionWriter } from "../section.ts";
-import { QUEUE_SIZE_MAX, scatter, segmentBytes } from "./queue.ts";
+import { firstBytes, QUEUE_SIZE_MAX, reserveAll, scatter, segmentBytes } from "./queue.ts";
 import { VirtioDevice } from "./transport.ts";
 
 const REQUEST_BYTES_MAX = 4096;
@@ -38,9 +38,10 @@ export class VirtioRng extends VirtioDevice {
     for (let round = 0; round < QUEUE_SIZE_MAX; round++) {
       const head = queue.next(memory);
       if (head < 0) break;
-      const { writable } = queue.chain(memory, head, this.ring);
-      if (!writable.every(({ gpa, bytes }) => memory.reserve(gpa, bytes))) break;
-      const count = Math.min(segmentBytes(writable), REQUEST_BYTES_MAX);
+      const chain = queue.chain(memory, head, this.ring);
+      const writable = firstBytes(chain.writable, REQUEST_BYTES_MAX);
+      if (!reserveAll(memory, writable)) break;
+      const count = segmentBytes(writable);
       scatter(memory, writable, this.context.entropy(count));
       queue.advance();
       queue.askForNotice(memory, this.ring);

@@ -30,6 +30,8 @@ const RING_FEATURES = FEATURE_INDIRECT | FEATURE_EVENT_INDEX | FEATURE_VERSION_1
 const STATUS_DRIVER_OK = 4;
 const STATUS_FEATURES_OK = 8;
 const STATUS_NEEDS_RESET = 64;
+const STATUS_LIVE = STATUS_DRIVER_OK | STATUS_FEATURES_OK;
+const STATUS_LIVE_MASK = STATUS_LIVE | STATUS_NEEDS_RESET;
 const INTERRUPT_USED = 1;
 const INTERRUPT_CONFIG = 2;
 const TWO_32 = 0x1_0000_0000;
@@ -111,7 +113,7 @@ export abstract class VirtioDevice implements Device {
   }
 
   protected get isLive(): boolean {
-    return (this.#status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)) === STATUS_DRIVER_OK;
+    return (this.#status & STATUS_LIVE_MASK) === STATUS_LIVE;
   }
 
   protected hasFeature(feature: bigint): boolean {
@@ -228,15 +230,20 @@ export abstract class VirtioDevice implements Device {
       this.reset();
       return;
     }
-    let next = (this.#status & STATUS_NEEDS_RESET) | (value & 0xff);
+    const kept = this.#status & STATUS_NEEDS_RESET; // the device's own bit
+    let next = kept | (value & 0xff & ~STATUS_NEEDS_RESET);
     if ((next & STATUS_FEATURES_OK) !== 0 && (this.#status & STATUS_FEATURES_OK) === 0) {
-      const all = this.#shape.features | RING_FEATURES;
-      const isFine =
-        (this.#driverFeatures & ~all) === 0n && (this.#driverFeatures & FEATURE_VERSION_1) !== 0n;
-      if (!isFine) next &= ~STATUS_FEATURES_OK; // 3.1.1: the driver reads it back
+      // 3.1.1: the driver reads back whether its choice was taken
+      if (!this.#isAcceptable(this.#driverFeatures)) next &= ~STATUS_FEATURES_OK;
       this.#deriveRing();
     }
     this.#status = next;
+  }
+
+  /** 6.1: nothing that was not offered, and VERSION_1. */
+  #isAcceptable(features: bigint): boolean {
+    const all = this.#shape.features | RING_FEATURES;
+    return (features & ~all) === 0n && (features & FEATURE_VERSION_1) !== 0n;
   }
 
   #deriveRing(): void {
@@ -332,6 +339,9 @@ export abstract class VirtioDevice implements Device {
     const status = reader.u8();
     const selects = [reader.u32(), reader.u32()];
     const features = reader.u64();
+    if ((status & STATUS_FEATURES_OK) !== 0 && !this.#isAcceptable(features)) {
+      reader.refuse(`has features 0x${features.toString(16)} in use that are not offered`);
+    }
     const queueSelect = reader.u32();
     const interrupt = reader.u8(INTERRUPT_USED | INTERRUPT_CONFIG);
     const generation = reader.u32();
