@@ -279,13 +279,24 @@ test("a started hart begins as told, stops, and can be started again", async () 
       a.csrr("t2", "sstatus");
       a.andi("t2", "t2", 2);
       a.sd("t2", "t1", 24);
+      // translation goes on, identically, so that the next start has something to switch off
+      a.la("t3", "table");
+      a.srli("t3", "t3", 12);
+      a.li("t4", 8n << 60n);
+      a.or("t3", "t3", "t4");
+      a.csrw("satp", "t3");
+      a.sfenceVma("zero", "zero");
+      a.csrsi("sstatus", 2);
       a.li("t3", 1);
       a.sd("t3", "t0", 0);
       emitSbi(a, HSM, 1);
       a.li("t1", ANSWERS);
       a.sd("t1", "t1", 32);
       emitHang(a);
-      a.align(8);
+      a.align(4096);
+      a.label("table");
+      a.u64(0, 0, (0x8000_0000n >> 2n) | 0xcfn); // one leaf of 1 GiB over RAM
+      a.align(4096);
       a.label("flag");
       a.space(8);
     },
