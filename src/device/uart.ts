@@ -344,6 +344,7 @@ export class Uart implements Device {
     this.#fcr = (value & FCR_ENABLE) !== 0 ? value & FCR_KEPT : 0;
     const isReset = (value & FCR_RESET_RECEIVE) !== 0;
     if (isReset || isSwitched) this.#resetReceive();
+    else this.#restartTimeout(); // what had reached the old trigger level may be below the new one
     if (isReset && (this.#ier & IER_RECEIVE) === 0) this.#isListening = false;
     this.#deliver();
   }
