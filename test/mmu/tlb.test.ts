@@ -132,8 +132,14 @@ function fillData(rig: Rig): void {
   for (let index = 0n; index < 16n; index++) rig.load(DATA + index * 4096n, page);
 }
 
-async function makeRig(satpMode: SatpMode | 0): Promise<Rig> {
-  const rig = new Rig(await makeCore(), { ramPages: RAM_PAGES });
+const core = await makeCore();
+const rigs: Rig[] = [];
+
+/** A rig of one hart with an address space of that format. One core serves all: a machine must not see what others left. */
+function makeRig(satpMode: SatpMode | 0): Rig {
+  for (const rig of rigs.splice(0)) rig.dispose();
+  const rig = new Rig(core, { ramPages: RAM_PAGES });
+  rigs.push(rig);
   fillData(rig);
   if (satpMode !== 0) {
     const space = makeSpace(rig, satpMode, new TablePages(rig.reference, TABLES));
@@ -144,12 +150,18 @@ async function makeRig(satpMode: SatpMode | 0): Promise<Rig> {
 }
 
 /** Loads and stores of every size at `va`, with a value that a wrong hit would leave behind, and a jump there. */
-function tryAddress(rig: Rig, mode: Mode, va: bigint, before: () => void): void {
-  for (const kind of LOADS) {
+function tryAddress(
+  rig: Rig,
+  mode: Mode,
+  va: bigint,
+  before: () => void,
+  isEverySize = true,
+): void {
+  for (const kind of isEverySize ? LOADS : LOADS.slice(2)) {
     before();
     rig.step(mode, { kind, address: va });
   }
-  for (const kind of STORES) {
+  for (const kind of isEverySize ? STORES : STORES.slice(2)) {
     before();
     // stores keep c.li a0, 1 where it was, so that the jumps still find it
     const operand = (va & 1n) === 0n ? 0x4505_4505_4505_4505n : 0x0545_0545_0545_0545n;
@@ -169,8 +181,8 @@ const SPACES = [
 
 for (const [name, satpMode] of SPACES) {
   for (const mode of MODES) {
-    test(`${name}, ${mode}: every edge on an empty TLB`, async () => {
-      const rig = await makeRig(satpMode);
+    test(`${name}, ${mode}: every edge on an empty TLB`, () => {
+      const rig = makeRig(satpMode);
       for (const edge of EDGES) {
         for (const offset of OFFSETS) tryAddress(rig, mode, edge + offset, () => rig.flush(3));
       }
@@ -181,14 +193,16 @@ for (const [name, satpMode] of SPACES) {
 }
 
 for (const flush of FLUSHES) {
-  test(`every edge after ${flush.name}`, async () => {
+  test(`every edge after ${flush.name}`, () => {
     for (const [, satpMode] of SPACES) {
-      const rig = await makeRig(satpMode);
+      const rig = makeRig(satpMode);
       for (const mode of MODES) {
         for (const edge of EDGES) {
           // one flush, then filled entries stand beside empty ones
           flush.run(rig);
-          for (const offset of OFFSETS_FEW) tryAddress(rig, mode, edge + offset, () => {});
+          for (const offset of OFFSETS_FEW) {
+            tryAddress(rig, mode, edge + offset, () => {}, false);
+          }
         }
       }
       rig.compareAll();
@@ -196,9 +210,9 @@ for (const flush of FLUSHES) {
   });
 }
 
-test("no page number of the first 4 MiB, nor its mirror images, hits its slot of an empty TLB", async () => {
+test("no page number of the first 4 MiB, nor its mirror images, hits its slot of an empty TLB", () => {
   for (const [, satpMode] of SPACES) {
-    const rig = await makeRig(satpMode);
+    const rig = makeRig(satpMode);
     for (const mode of MODES) {
       rig.flush(3);
       for (let page = 16n; page < 1040n; page++) {
@@ -212,8 +226,8 @@ test("no page number of the first 4 MiB, nor its mirror images, hits its slot of
   }
 });
 
-test("accesses that hit the TLB are what the edges are compared with: most steps in RAM take no slow path", async () => {
-  const rig = await makeRig(SV39);
+test("accesses that hit the TLB are what the edges are compared with: most steps in RAM take no slow path", () => {
+  const rig = makeRig(SV39);
   const before = rig.machine.counters.slowExits;
   for (let round = 0n; round < 100n; round++) {
     rig.step("S", { kind: "ld", address: 0x20_0000n + round * 8n });
@@ -223,8 +237,8 @@ test("accesses that hit the TLB are what the edges are compared with: most steps
   assert.ok(slow <= 4, `${slow} of 200 accesses left the hot loop`);
 });
 
-test("what the hot loop hits depends on the regime: U, S, S with SUM and M keep their own rights", async () => {
-  const rig = await makeRig(SV39);
+test("what the hot loop hits depends on the regime: U, S, S with SUM and M keep their own rights", () => {
+  const rig = makeRig(SV39);
   const pages = Array.from({ length: 8 }, (_, index) => BigInt(index) * 0x1000n + 0x4000n);
   for (let round = 0; round < 6; round++) {
     if (round % 2 === 1) inM(rig, { kind: "mstatusSet", operand: MSTATUS.SUM });
@@ -239,9 +253,9 @@ test("what the hot loop hits depends on the regime: U, S, S with SUM and M keep 
   rig.compareAll();
 });
 
-test("a PMP that opens nothing to S and U holds at every edge", async () => {
+test("a PMP that opens nothing to S and U holds at every edge", () => {
   for (const config of [OPEN & ~4n, OPEN & ~2n, OPEN & ~1n & ~2n, 0n]) {
-    const rig = await makeRig(SV39);
+    const rig = makeRig(SV39);
     inM(rig, { kind: "pmpcfg0", operand: config });
     for (const mode of MODES) {
       for (const edge of EDGES) tryAddress(rig, mode, edge + 4n, () => {});
