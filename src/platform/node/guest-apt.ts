@@ -22,11 +22,11 @@ export interface PackageFacts {
   readonly depends: string;
 }
 
-/** Which packages. */
+/** Which packages, and where to work. */
 export interface AptTarget {
   readonly suite: string;
   readonly architecture: string;
-  /** Fields of configuration that apt reports: the machine's proxies and timeouts are taken over from there. */
+  /** Where everything private lies. */
   readonly folder: string;
   readonly signal?: AbortSignal;
 }
@@ -81,6 +81,7 @@ export class PrivateApt {
     writeFileSync(join(folder, "state/status"), "");
     writeFileSync(join(folder, "sources/debian.sources"), sourceText(archive, target));
     const { signal } = target;
+    // The machine's proxies, time-outs and the like hold here too.
     const dump = await runTool("apt-config", ["dump"], { debianPackage: APT_PACKAGE, signal });
     const acquire = dump
       .toString("utf8")
@@ -114,15 +115,19 @@ export class PrivateApt {
 
   /** What the lists say about the newest version of a package. Throws VmError "not-found". */
   async facts(name: string): Promise<PackageFacts> {
-    const output = await this.#run("apt-cache", ["show", "--no-all-versions", name]);
-    const field = (label: string) =>
-      new RegExp(`^${label}: (.*)$`, "m").exec(output.toString("utf8"))?.[1] ?? "";
+    const { suite, architecture } = this.#target;
+    const text = `${name} is not in ${suite} for ${architecture}`;
+    let output: string;
+    try {
+      const args = ["show", "--no-all-versions", name];
+      output = (await this.#run("apt-cache", args)).toString("utf8");
+    } catch (cause) {
+      throw new VmError("not-found", text, { cause });
+    }
+    const field = (label: string) => new RegExp(`^${label}: (.*)$`, "m").exec(output)?.[1] ?? "";
     const bytes = Number(field("Size"));
     const facts = { name, version: field("Version"), bytes, sha256: field("SHA256") };
-    if (facts.version === "" || !(bytes > 0)) {
-      const { suite, architecture } = this.#target;
-      throw new VmError("not-found", `${name} is not in ${suite} for ${architecture}`);
-    }
+    if (facts.version === "" || !(bytes > 0)) throw new VmError("not-found", text);
     return { ...facts, depends: field("Depends") };
   }
 
