@@ -4,7 +4,7 @@
  * Owns    the placement. Used by machine.ts, at boot and at every reboot.
  * Holds   nothing overlaps, everything lies in RAM, and what does not fit is refused with sizes and addresses.
  *
- *   0x80000000 firmware or ELF │ 0x80200000 kernel … │ … initrd │ device tree, 64 KiB for firmware to edit │ info page │ end
+ *   0x80000000 firmware or ELF │ 0x80200000 kernel … │ … initrd │ device tree, 64 KiB to grow │ info page │ end
  *
  *   way in       enters                     a0      a1    a2
  *   Image        S-mode at the kernel, SBI  hart    dtb   -

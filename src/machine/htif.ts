@@ -6,7 +6,7 @@
  * Holds   a command is taken once: tohost is zero again before the guest goes on.
  *
  *   tohost  63-56 device | 55-48 command | 47-0 payload
- *           device 0: bit 0 set → exit with payload >> 1; clear → payload is the address of a system call's 8 doublewords
+ *           device 0: bit 0 set → exit with payload >> 1; clear → address of a system call's 8 doublewords
  *           device 1: command 1 → print the low byte
  */
 import type { MachineView } from "../core/machine-view.ts";

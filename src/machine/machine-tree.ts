@@ -1,5 +1,5 @@
 /**
- * machine-tree: the device tree that a machine's guest is handed: harts, memory, boot arguments, and the devices' nodes.
+ * machine-tree: the device tree that a guest is handed: harts, memory, boot arguments, the devices' nodes.
  *
  * Used by machine.ts at boot.
  * Holds   node names, compatible strings and addresses are QEMU virt's, so that what runs there finds its way here.

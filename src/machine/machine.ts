@@ -263,7 +263,7 @@ export class Machine {
   // ---- running ----
 
   /**
-   * Runs until the budget is spent or something ends the run. A pause does not end it: it goes on after `resume`. Throws
+   * Runs until the budget is spent or something ends the run. A pause does not end it: `resume` goes on. Throws
    * "busy" when a run is under way, "bad-state" before boot and after the end.
    */
   run(budget?: RunBudget): Promise<RunResult> {

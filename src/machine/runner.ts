@@ -3,7 +3,7 @@
  *
  * Owns    the order in which things happen between two runs of the core; law 0 (DESIGN.md section 4) rests on it.
  * Used by machine.ts, slice by slice.
- * Holds   what is done depends on machine state alone: a device's alarm fires when machine time reaches it, never because
+ * Holds   what is done depends on machine state alone: an alarm fires when machine time reaches it, never because
  *         a slice or a budget ended; the core is never given more slots than lie before the next alarm.
  */
 import {

@@ -295,7 +295,8 @@ function everything(a: Assembler): void {
   a.addi("s3", "s3", 7);
   a.addi("t0", "t0", -1);
   a.bnez("t0", "work");
-  a.lbu("t1", "s0", 2); // IIR, the first exit since the work began: an alarm that came late would show
+  // IIR, the first exit since the work began: an alarm that came late would show
+  a.lbu("t1", "s0", 2);
   a.add("s3", "s3", "t1");
   a.andi("t1", "t1", 4); // received data, or the time-out
   a.beqz("t1", "sleep");
@@ -345,7 +346,7 @@ test("a split budget gives the same digest", async () => {
   }
 });
 
-test("a digest tells machines apart by one bit of memory, one register, one device register", async () => {
+test("one bit of memory, one register, one device register: another digest", async () => {
   const machine = await booted(emitHang);
   await machine.run(10);
   const seen = new Set([machine.stateDigest()]);

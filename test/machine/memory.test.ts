@@ -60,7 +60,7 @@ function makeToucher(host: Host, memoryBytes: number, name: string): Machine {
   return host.createMachine({ kernel, memoryBytes, name });
 }
 
-test("two machines overcommit: the second pauses with reason memory and goes on when the first is gone", async () => {
+test("overcommitted: the second pauses and goes on when the first is gone", async () => {
   const { host, memoryBytes } = await tightHost();
   const first = makeToucher(host, memoryBytes, "first");
   const second = makeToucher(host, memoryBytes, "second");

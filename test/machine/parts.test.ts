@@ -1,5 +1,5 @@
 /**
- * parts: the pieces between a machine and its devices, each alone: bus, hub, console, waiter, scheduler, random, events.
+ * parts: the pieces between a machine and its devices, each alone: bus, hub, console, waiter, scheduler, ...
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
