@@ -43,6 +43,8 @@ const CAUSE_ECALL_SUPERVISOR = 9;
 const CAUSE_ECALL_MACHINE = 11;
 const MENVCFG_ADUE = 1n << 61n;
 const FS_DIRTY = 3 << 13;
+/** The CSR, read-only. */
+const TIME = 0xc01;
 const MPRV_BIT = 17;
 
 const CAUSE_FETCH_ACCESS = 1;
@@ -60,6 +62,8 @@ export interface Sharing {
   readonly harts: number;
   /** True: each hart runs every cell, over the others' state. False: every n-th cell. */
   readonly isEach: boolean;
+  /** True: mtimecmp of a cell counts from when it begins. QEMU's time is no guest's time. */
+  readonly isTimed?: boolean;
 }
 export const ALONE: Sharing = { harts: 1, isEach: false };
 
@@ -119,7 +123,7 @@ const PLAIN = [
   "pmpcfg0",
 ] as const;
 
-function enter(a: Assembler): void {
+function enter(a: Assembler, sharing: Sharing): void {
   const load = (field: BeforeField) => a.ld("t0", "a0", beforeAt(field));
   a.label("cell");
   a.csrw("mie", "zero");
@@ -129,6 +133,10 @@ function enter(a: Assembler): void {
   a.scD("zero", "zero", "t1"); // ends a reservation
   a.sd("zero", "a0", SAVED);
   load("mtimecmp");
+  if (sharing.isTimed) {
+    a.csrr("t1", TIME);
+    a.add("t0", "t0", "t1");
+  }
   ownRegister(a, CLINT_MTIMECMP, 8, ["t1", "t2"]);
   a.sd("t0", "t1", 0);
   load("msip");
@@ -331,7 +339,7 @@ function finish(a: Assembler, sharing: Sharing): void {
 export function runnerFor(cells: number, sharing: Sharing = ALONE): Uint8Array {
   const a = new Assembler({ base: RAM });
   once(a, sharing);
-  enter(a);
+  enter(a, sharing);
   logTrap(a);
   resolve(a);
   finish(a, sharing);
