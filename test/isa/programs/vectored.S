@@ -183,6 +183,31 @@
   EXPECT(30, s1, 3)
   la t0, 1b
   EXPECT(31, a1, 0, sub a1, s9, t0)
+
+  /* What M-mode handles goes before what is delegated, though its number ranks lower: the handler
+     interrupts the target of the MRET, not S-mode's handler. */
+  csrw mie, zero
+  li t0, SEIP
+  csrw mideleg, t0
+  li t0, SSIP | SEIP
+  csrw mip, t0
+  csrw mie, t0
+  QUIET
+  li s5, 0
+  li t0, STATUS_MPP
+  csrc mstatus, t0
+  li t0, STATUS_MPP_S
+  csrs mstatus, t0
+  csrsi mstatus, STATUS_SIE
+  la t0, 1f
+  csrw mepc, t0
+  mret
+1:
+  TAKEN(32, 9)
+  EXPECT(33, s6, 1)
+  la t0, 1b
+  EXPECT(34, a1, 0, sub a1, s9, t0)
+  LEAVE
   j pass
 
   .balign 64
