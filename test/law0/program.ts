@@ -229,7 +229,7 @@ const float: Block = ({ a, random, work }) => {
   for (let count = random.between(1, 4); count > 0; count--) {
     a.emit(random.pick(["faddD", "fmulD", "fdivD", "fsubD"]), "fa0", "fa0", "fa1");
   }
-  if (random.chance(30)) a.csrrwi("t1", "fcsr", random.below(5) * 32);
+  if (random.chance(30)) a.csrrwi("t1", "frm", random.below(6));
   a.csrr("t1", "fflags");
   a.fsd("fa0", "s0", random.below(200) * 8);
   a.fcvtLD("t2", "fa0");
