@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { findCycles, importsOf, wrongDirection } from "./helpers/tidy-imports.ts";
-import { CODE_RULES, isFinished, type Source } from "./helpers/tidy-rules.ts";
+import { CODE_RULES, CORE_ENTRY, isFinished, type Source } from "./helpers/tidy-rules.ts";
 
 const test = suite("tidy");
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -70,6 +70,13 @@ test("ARCHITECTURE.md has a line for every folder", () => {
       if (entry.isDirectory()) assert.ok(page.includes(`${entry.name}/`), `${top}/${entry.name}`);
     }
   }
+});
+
+test("docs/core-abi.md describes every export of the core", () => {
+  const page = read("docs/core-abi.md");
+  const names = [...read(CORE_ENTRY).matchAll(/^export function (\w+)/gm)].map((match) => match[1]);
+  assert.ok(names.length > 10);
+  none(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(page)));
 });
 
 test("every link of the documents leads to a file", () => {

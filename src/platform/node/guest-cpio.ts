@@ -60,7 +60,7 @@ function pieces(entry: CpioEntry, inode: number): Uint8Array[] {
   return [header, name, padding(header.length + name.length), body, padding(body.length)];
 }
 
-/** The archive of `entries`, in their order: a folder must stand before what lies in it. Paths have no leading slash. */
+/** The archive of `entries`, in their order: a folder stands before what lies in it. Paths have no leading slash. */
 export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   const all = entries.flatMap((entry, index) => pieces(entry, index + 1));
   const trailer = encoder.encode("TRAILER!!!\0");
