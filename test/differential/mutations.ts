@@ -19,6 +19,9 @@ export interface Mutation {
   readonly to: string;
 }
 
+/** Several lines of source. */
+export const lines = (...text: string[]): string => text.join("\n");
+
 /** In no order; a test that takes a few says which. */
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -42,8 +45,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     title: "JALR writes its link before it reads its base",
     file: "hart/run.ts",
-    from: "        target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;\n        set(ip, page + <u64>load<u16>(ip, 4));",
-    to: "        set(ip, page + <u64>load<u16>(ip, 4));\n        target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;",
+    from: lines(
+      "        target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;",
+      "        set(ip, page + <u64>load<u16>(ip, 4));",
+    ),
+    to: lines(
+      "        set(ip, page + <u64>load<u16>(ip, 4));",
+      "        target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;",
+    ),
   },
   {
     title: "C.ADDI16SP swaps two bits of its immediate",
@@ -138,7 +147,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     title: "a write of fcsr does not make FS dirty",
     file: "hart/csr.ts",
-    from: "store<u64>(RUN, load<u64>(RUN, HART_MSTATUS) | MSTATUS_FS, HART_MSTATUS);\n  fpFastUpdate",
+    from: lines(
+      "store<u64>(RUN, load<u64>(RUN, HART_MSTATUS) | MSTATUS_FS, HART_MSTATUS);",
+      "  fpFastUpdate",
+    ),
     to: "fpFastUpdate",
   },
   {
@@ -174,7 +186,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     title: "a changed table entry leaves the write tag",
     file: "mmu/tlb.ts",
-    from: "store<u64>(at, tag);\n      store<u64>(at, tag, TLB_WRITE);\n    }\n    const instruction",
+    from: lines(
+      "store<u64>(at, tag);",
+      "      store<u64>(at, tag, TLB_WRITE);",
+      "    }",
+      "    const instruction",
+    ),
     to: "store<u64>(at, tag);\n    }\n    const instruction",
   },
   {
@@ -186,8 +203,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     title: "the fault of a load's second page reports the first address",
     file: "hart/slow.ts",
-    from: "if (translateData(machine, va + first, bytes - first, ACCESS_LOAD) != 0) return SLOW_TRAP;",
-    to: "if (translateData(machine, va + first, bytes - first, ACCESS_LOAD) != 0) {\n    store<u64>(RUN, va, HART_TRAP_VALUE);\n    return SLOW_TRAP;\n  }",
+    from: "va + first, bytes - first, ACCESS_LOAD) != 0) return SLOW_TRAP;",
+    to: lines(
+      "va + first, bytes - first, ACCESS_LOAD) != 0) {",
+      "    store<u64>(RUN, va, HART_TRAP_VALUE);",
+      "    return SLOW_TRAP;",
+      "  }",
+    ),
   },
   {
     title: "a PMP entry that covers part of an access allows it",

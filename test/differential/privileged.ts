@@ -486,5 +486,8 @@ export const changeProtection: Generator = (body) => {
   const ones = BigInt(random.pick([0, 1, 3, 7, 511]));
   body.li(register, ((page >> 2n) & ~(2n * ones + 1n)) | ones);
   body.emit("csrrw", body.target(), csr, register);
+  // QEMU 7.2 takes the new start of a TOR entry only with the next write of its configuration
+  body.emit("csrrs", register, "pmpcfg0", 0);
+  body.emit("csrrw", 0, "pmpcfg0", register);
   body.emit("sfenceVma");
 };

@@ -4,7 +4,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { buildMutant, type Mutation } from "../differential/mutations.ts";
+import { buildMutant, lines, type Mutation } from "../differential/mutations.ts";
 import { createCore } from "../differential/rivulet.ts";
 import { ALONE } from "../differential/runner.ts";
 import { seedOf } from "../helpers/random.ts";
@@ -26,7 +26,12 @@ const PLANTED: readonly Mutation[] = [
     title: "the end of a budget ends a turn",
     file: "machine/run.ts",
     from: "if (left == 0) return EXIT_BUDGET;",
-    to: "if (left == 0) {\n      rotate(machine, hartAt(machine, load<u32>(machine, MACHINE_TURN)));\n      return EXIT_BUDGET;\n    }",
+    to: lines(
+      "if (left == 0) {",
+      "      rotate(machine, hartAt(machine, load<u32>(machine, MACHINE_TURN)));",
+      "      return EXIT_BUDGET;",
+      "    }",
+    ),
   },
   {
     title: "a changed table entry leaves its translations",
