@@ -5,20 +5,56 @@
  * Holds   arguments come from the control plane, which validated them; addresses are the core's own.
  */
 import {
-  CHANGED_CONTEXT, CHANGED_FLUSH, HART_CHANGED, HART_EXTERNAL, HART_MACHINE, HART_RESERVATION, HARTS_MAX, HART_BYTES,
-  MACHINE_BYTES, MACHINE_CLOCK, MACHINE_DIGEST, MACHINE_EXIT_HART, MACHINE_HARTS, MACHINE_HART_BLOCKS,
-  MACHINE_IDLE_TICKS, MACHINE_QUANTUM, MACHINE_RAM_PAGES, RUN,
+  CHANGED_CONTEXT,
+  CHANGED_FLUSH,
+  HART_CHANGED,
+  HART_EXTERNAL,
+  HART_MACHINE,
+  HART_RESERVATION,
+  HARTS_MAX,
+  HART_BYTES,
+  MACHINE_BYTES,
+  MACHINE_CLOCK,
+  MACHINE_DIGEST,
+  MACHINE_EXIT_HART,
+  MACHINE_HARTS,
+  MACHINE_HART_BLOCKS,
+  MACHINE_IDLE_TICKS,
+  MACHINE_QUANTUM,
+  MACHINE_RAM_PAGES,
+  RUN,
 } from "./layout";
 import { fuseInit } from "./hart/fuse";
 import { hartReset, timeNowOf } from "./hart/state";
 import { sliceEcallDone, sliceMmioDone } from "./hart/slice";
 import { hartAt, hartEnter, hartLeave, runMachine } from "./machine/run";
 import {
-  ARENA, ARENA_EPOCH, ARENA_FRAMES_FREE, ARENA_FRAMES_TOTAL, ARENA_MACHINES_MAX, ARENA_SLOT_OWNER, arenaInit, machineAt,
+  ARENA,
+  ARENA_EPOCH,
+  ARENA_FRAMES_FREE,
+  ARENA_FRAMES_TOTAL,
+  ARENA_MACHINES_MAX,
+  ARENA_SLOT_OWNER,
+  arenaInit,
+  machineAt,
 } from "./memory/arena";
 import { pageFold, pageIsZero } from "./memory/codec";
-import { FRAME_CHUNK, FRAME_WALK_EPOCH, chunkRelease, chunkReleaseAll, frameAddress, frameEntry } from "./memory/frames";
-import { RAM_GFN, stage2Delete, stage2Frame, stage2New, stage2Own, stage2Read } from "./memory/stage2";
+import {
+  FRAME_CHUNK,
+  FRAME_WALK_EPOCH,
+  chunkRelease,
+  chunkReleaseAll,
+  frameAddress,
+  frameEntry,
+} from "./memory/frames";
+import {
+  RAM_GFN,
+  stage2Delete,
+  stage2Frame,
+  stage2New,
+  stage2Own,
+  stage2Read,
+} from "./memory/stage2";
 import { pmpActiveUpdate } from "./mmu/pmp";
 import { instructionDropAll, slotTake, tlbDropAll, tlbInit, zeroTagsDrop } from "./mmu/tlb";
 
@@ -52,7 +88,7 @@ export function machineNew(ramPages: u32, harts: u32, quantum: u32): u32 {
     store<u32>(machine, quantum, MACHINE_QUANTUM);
     for (let hart: u32 = 0; hart < harts; hart++) {
       const block = machine + MACHINE_BYTES + <usize>hart * HART_BYTES;
-      store<u32>(machine + (<usize>hart << 2), <u32>block, MACHINE_HART_BLOCKS);
+      store<u32>(machine + ((<usize>hart) << 2), <u32>block, MACHINE_HART_BLOCKS);
       store<u32>(block, <u32>machine, HART_MACHINE);
       hartReset(block, hart);
     }
@@ -73,6 +109,7 @@ export function machineDelete(machine: u32): void {
 
 /** RAM back to ZERO and harts back to reset; counters and time go on. */
 export function machineReset(machine: u32): u32 {
+  slotTake(machine); // so that what is dropped is this machine's, not the slot's last owner's
   tlbDropAll(machine);
   stage2Delete(machine);
   instructionDropAll();
@@ -93,7 +130,7 @@ export function machineMmioDone(machine: u32, low: u32, high: u32, isOk: u32): v
   const hart = load<u32>(machine, MACHINE_EXIT_HART);
   slotTake(machine);
   hartEnter(machine, hart);
-  sliceMmioDone(machine, (<u64>high << 32) | low, isOk != 0);
+  sliceMmioDone(machine, ((<u64>high) << 32) | low, isOk != 0);
   hartLeave(machine, hart);
 }
 
@@ -118,7 +155,7 @@ export function machineTicksHigh(machine: u32): u32 {
 }
 
 export function machineIdleJump(machine: u32, low: u32, high: u32): void {
-  const to = (<u64>high << 32) | low;
+  const to = ((<u64>high) << 32) | low;
   const now = timeNowOf(machine);
   if (load<u32>(machine, MACHINE_CLOCK) != 0 || to <= now) return;
   store<u64>(machine, load<u64>(machine, MACHINE_IDLE_TICKS) + (to - now), MACHINE_IDLE_TICKS);
@@ -173,9 +210,11 @@ export function pageWrite(machine: u32, gfn: u32): u32 {
   }
   if (load<u32>(entry, FRAME_WALK_EPOCH) == load<u32>(ARENA, ARENA_EPOCH)) tlbDropAll(machine);
   const harts = load<u32>(machine, MACHINE_HARTS);
-  for (let hart: u32 = 0; hart < harts; hart++) { // a write by another agent ends a reservation
+  for (let hart: u32 = 0; hart < harts; hart++) {
+    // a write by another agent ends a reservation
     const block = hartAt(machine, hart);
-    if (load<u64>(block, HART_RESERVATION) >> 12 == <u64>gfn) store<u64>(block, u64.MAX_VALUE, HART_RESERVATION);
+    if (load<u64>(block, HART_RESERVATION) >> 12 == <u64>gfn)
+      store<u64>(block, u64.MAX_VALUE, HART_RESERVATION);
   }
   return <u32>frameAddress(frame);
 }
