@@ -1,5 +1,5 @@
-// Builds, then runs the benches: dist/bench/run.js has the options. The build reports on stderr, so that stdout holds
-// results only.
+// Builds, then runs the benches: dist/bench/run.js has the options. The build reports on stderr, so
+// that stdout holds results only.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
