@@ -1,10 +1,12 @@
 /**
- * layout: every number that the data plane (AssemblyScript) and the control plane (TypeScript) share.
+ * layout: every number that the data plane (AssemblyScript) and the control plane (TypeScript)
+ * share.
  *
- * Compiled by asc and by tsc, so it imports nothing, and every constant is below 2^31 (a larger literal would be an
- * i64 here and a plain number there).
+ * Compiled by asc and by tsc, so it imports nothing, and every constant is below 2^31 (a larger
+ * literal would be an i64 here and a plain number there).
  *
- *   arena   0 ─ RUN block ─ arena header ─ static data ─ slot TLBs ─ frame table ─ decode chunks ─ frame pool
+ *   arena   0 ─ RUN block ─ header ─ static data ─ slot TLBs ─ machines ─ frame table
+ *           ─ decode chunks ─ frame pool
  */
 
 // ---- frames and guest pages ----
@@ -23,7 +25,7 @@ export const KIND_SWAP_FILE = 3;
 export const KIND_REMOTE = 4;
 export const KIND_BASE = 5;
 
-// ---- RUN block: the running hart's state, at a fixed address; hart blocks have the same shape ----
+// ---- RUN block: the running hart's state, at a fixed address; hart blocks look the same ----
 export const RUN = 4096;
 export const HART_BYTES = 1280;
 export const HARTS_MAX = 8;
@@ -38,7 +40,10 @@ export const HART_PRIV = 520;
 export const HART_FFLAGS = 524;
 /** Dynamic rounding mode 0-7 as written (5-7 reserved). */
 export const HART_FRM = 528;
-/** Derived: 1 when FS is Dirty, frm is RNE and NX is already set, so that plain host arithmetic is exact enough. */
+/**
+ * Derived: 1 when FS is Dirty, frm is RNE and NX is already set, so that plain host arithmetic is
+ * exact enough.
+ */
 export const HART_FP_FAST = 532;
 export const HART_RETIRED = 536;
 export const HART_QUANTUM_POSITION = 544;
@@ -146,7 +151,10 @@ export const MACHINE_RETIRED = 32;
 export const MACHINE_IDLE_TICKS = 40;
 /** u32: 0 virtual, 1 host. */
 export const MACHINE_CLOCK = 48;
-/** Host clock: ticks at the start of the slice (u64), slots then (u64), ticks per slot in 1/65536 (u32), ticks at most (u32). */
+/**
+ * Host clock: ticks at the start of the slice (u64), slots then (u64), ticks per slot in 1/65536
+ * (u32), ticks at most (u32).
+ */
 export const MACHINE_HOST_TICKS = 56;
 export const MACHINE_HOST_SLOTS = 64;
 export const MACHINE_HOST_RATE = 72;
@@ -168,7 +176,10 @@ export const MACHINE_FRAMES = 128;
 export const MACHINE_FLUSHES = 132;
 /** Addresses (u32) of up to 8 hart blocks. */
 export const MACHINE_HART_BLOCKS = 136;
-/** Counters for --stats and benches, u64 each: slow-path exits, TLB fills, TLB flushes, pages decoded, traps. */
+/**
+ * Counters for --stats and benches, u64 each: slow-path exits, TLB fills, TLB flushes, pages
+ * decoded, traps.
+ */
 export const MACHINE_COUNT_SLOW = 176;
 export const MACHINE_COUNT_FILLS = 184;
 export const MACHINE_COUNT_FLUSHES = 192;

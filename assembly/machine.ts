@@ -2,7 +2,8 @@
  * machine: the entry of machine.wasm: the whole ABI (docs/core-abi.md), nothing else.
  *
  * Used by src/core/ only.
- * Holds   arguments come from the control plane, which validated them; addresses are the core's own.
+ * Holds   arguments come from the control plane, which validated them; addresses are the core's
+ *         own.
  */
 import {
   CHANGED_CONTEXT,
@@ -58,6 +59,7 @@ import {
 import { pmpActiveUpdate } from "./mmu/pmp";
 import { instructionDropAll, slotTake, tlbDropAll, tlbInit, zeroTagsDrop } from "./mmu/tlb";
 
+/** Lays out the arena; 0, or the 64 KiB pages needed at least. */
 export function hostInit(arenaPages: u32, machinesMax: u32): u32 {
   const needed = arenaInit(arenaPages, machinesMax);
   if (needed == 0) {
@@ -67,14 +69,17 @@ export function hostInit(arenaPages: u32, machinesMax: u32): u32 {
   return needed;
 }
 
+/** Frames in the pool. */
 export function hostFramesTotal(): u32 {
   return load<u32>(ARENA, ARENA_FRAMES_TOTAL);
 }
 
+/** Frames that are free. */
 export function hostFramesFree(): u32 {
   return load<u32>(ARENA, ARENA_FRAMES_FREE);
 }
 
+/** A new machine, all RAM ZERO, harts reset; 0 when machines or frames ran out. */
 export function machineNew(ramPages: u32, harts: u32, quantum: u32): u32 {
   if (harts == 0 || harts > <u32>HARTS_MAX || quantum == 0) return 0;
   const most = load<u32>(ARENA, ARENA_MACHINES_MAX);
@@ -97,6 +102,7 @@ export function machineNew(ramPages: u32, harts: u32, quantum: u32): u32 {
   return 0;
 }
 
+/** Gives every frame back. */
 export function machineDelete(machine: u32): void {
   if (load<u32>(ARENA, ARENA_SLOT_OWNER) == machine) {
     tlbDropAll(machine);
@@ -118,14 +124,17 @@ export function machineReset(machine: u32): u32 {
   return stage2New(machine) ? 1 : 0;
 }
 
+/** Address of a hart block. */
 export function machineHart(machine: u32, index: u32): u32 {
   return <u32>hartAt(machine, index);
 }
 
+/** Runs at most `slots` slots over all harts; EXIT_*. */
 export function machineRun(machine: u32, slots: u32): u32 {
   return runMachine(machine, slots);
 }
 
+/** Answers EXIT_MMIO with a load's value, or an access fault. */
 export function machineMmioDone(machine: u32, low: u32, high: u32, isOk: u32): void {
   const hart = load<u32>(machine, MACHINE_EXIT_HART);
   slotTake(machine);
@@ -134,6 +143,7 @@ export function machineMmioDone(machine: u32, low: u32, high: u32, isOk: u32): v
   hartLeave(machine, hart);
 }
 
+/** Answers EXIT_SBI; a0 and a1 were written. */
 export function machineEcallDone(machine: u32): void {
   const hart = load<u32>(machine, MACHINE_EXIT_HART);
   slotTake(machine);
@@ -142,18 +152,22 @@ export function machineEcallDone(machine: u32): void {
   hartLeave(machine, hart);
 }
 
+/** PLIC lines of a hart: bit 11 MEIP, bit 9 SEIP. */
 export function machineExternal(machine: u32, hart: u32, lines: u32): void {
   store<u32>(hartAt(machine, hart), lines, HART_EXTERNAL);
 }
 
+/** Machine time in ticks of 100 ns, low half. */
 export function machineTicksLow(machine: u32): u32 {
   return <u32>timeNowOf(machine);
 }
 
+/** Machine time, high half. */
 export function machineTicksHigh(machine: u32): u32 {
   return <u32>(timeNowOf(machine) >> 32);
 }
 
+/** Advances virtual machine time to a tick; never back. */
 export function machineIdleJump(machine: u32, low: u32, high: u32): void {
   const to = ((<u64>high) << 32) | low;
   const now = timeNowOf(machine);
@@ -161,6 +175,7 @@ export function machineIdleJump(machine: u32, low: u32, high: u32): void {
   store<u64>(machine, load<u64>(machine, MACHINE_IDLE_TICKS) + (to - now), MACHINE_IDLE_TICKS);
 }
 
+/** Hart blocks were written from outside: derives what follows from them. */
 export function machineSync(machine: u32): void {
   slotTake(machine);
   tlbDropAll(machine);
@@ -174,6 +189,7 @@ export function machineSync(machine: u32): void {
   }
 }
 
+/** For tests: bit 0 drops every translation, bit 1 all decoded code. */
 export function machineFlush(machine: u32, what: u32): void {
   slotTake(machine);
   if ((what & 1) != 0) tlbDropAll(machine);
@@ -189,11 +205,13 @@ function pageOf(machine: u32, gfn: u32): u32 {
   return page < load<u32>(machine, MACHINE_RAM_PAGES) ? page : u32.MAX_VALUE;
 }
 
+/** Address of a page for reading; 0 outside RAM. */
 export function pageRead(machine: u32, gfn: u32): u32 {
   const page = pageOf(machine, gfn);
   return page == u32.MAX_VALUE ? 0 : <u32>stage2Read(machine, page);
 }
 
+/** Address of a page for writing; 0 outside RAM or without frames. Valid until the next run. */
 export function pageWrite(machine: u32, gfn: u32): u32 {
   const page = pageOf(machine, gfn);
   if (page == u32.MAX_VALUE) return 0;
@@ -219,6 +237,7 @@ export function pageWrite(machine: u32, gfn: u32): u32 {
   return <u32>frameAddress(frame);
 }
 
+/** Hashes every page that is not zero into MACHINE_DIGEST. */
 export function machineDigestPages(machine: u32): void {
   const lanes = <usize>machine + MACHINE_DIGEST;
   memory.fill(lanes, 0, 32);

@@ -1,14 +1,21 @@
 /**
- * clint: the core-local interruptor at 0x2000000, served inside the core because its state lives in hart blocks.
+ * clint: the core-local interruptor at 0x2000000, served inside the core because its state lives in
+ * hart blocks.
  *
  * Owns    HART_MSIP and HART_MTIMECMP as the guest sees them.
  * Used by hart/slow.ts.
  * Holds   mtime is machine time and cannot be written.
  *
- *   0x0000 + 4h  msip u32 │ 0x4000 + 8h  mtimecmp u64 │ 0xbff8  mtime u64          (QEMU virt's map)
+ *   0x0000 + 4h  msip u32 │ 0x4000 + 8h  mtimecmp u64 │ 0xbff8  mtime u64   (QEMU virt's map)
  */
 import {
-  HART_ID, HART_MSIP, HART_MTIMECMP, HART_VALUE, MACHINE_HARTS, MACHINE_HART_BLOCKS, RUN,
+  HART_ID,
+  HART_MSIP,
+  HART_MTIMECMP,
+  HART_VALUE,
+  MACHINE_HARTS,
+  MACHINE_HART_BLOCKS,
+  RUN,
 } from "../layout";
 import { timeNowOf } from "./state";
 
@@ -18,10 +25,13 @@ export const CLINT_BYTES: u64 = 0x10000;
 /** The block of a hart of the running machine: RUN itself for the running one. */
 function hartBlock(machine: usize, hart: u32): usize {
   if (hart == load<u32>(RUN, HART_ID)) return RUN;
-  return <usize>load<u32>(machine + (<usize>hart << 2), MACHINE_HART_BLOCKS);
+  return <usize>load<u32>(machine + ((<usize>hart) << 2), MACHINE_HART_BLOCKS);
 }
 
-/** Reads 4 or 8 bytes at `offset` into HART_VALUE. False: access fault. The offset is aligned to the size. */
+/**
+ * Reads 4 or 8 bytes at `offset` into HART_VALUE. False: access fault. The offset is aligned to the
+ * size.
+ */
 export function clintLoad(machine: usize, offset: u32, bytes: u32): bool {
   if (bytes < 4) return false;
   const harts = load<u32>(machine, MACHINE_HARTS);

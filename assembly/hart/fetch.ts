@@ -1,22 +1,39 @@
 /**
  * fetch: from HART_PC to an entry of the decode cache.
  *
- * Owns    the scratch chunk, which holds one instruction that cannot live in a page's chunk: it crosses the page's end,
- *         or its page is ZERO or has a PMP boundary inside.
+ * Owns    the scratch chunk, which holds one instruction that cannot live in a page's chunk: it
+ *         crosses the page's end, or its page is ZERO or has a PMP boundary inside.
  * Used by hart/slice.ts.
  * Holds   a frame gets a chunk only after its write tags are gone.
  */
 import {
-  HART_CHUNK, HART_ID, HART_IP, HART_ITLB, HART_PAGE, HART_PC, HART_PHYSICAL, HART_PMP_ACTIVE, HART_PRIV,
-  MACHINE_COUNT_DECODES, RUN,
+  HART_CHUNK,
+  HART_ID,
+  HART_IP,
+  HART_ITLB,
+  HART_PAGE,
+  HART_PC,
+  HART_PHYSICAL,
+  HART_PMP_ACTIVE,
+  HART_PRIV,
+  MACHINE_COUNT_DECODES,
+  RUN,
 } from "../layout";
 import { SCRATCH_CHUNK } from "../memory/arena";
-import { FRAME_CHUNK, FRAME_STORES, chunkAssign, chunkReleaseAll, frameAddress, frameEntry } from "../memory/frames";
+import {
+  FRAME_CHUNK,
+  FRAME_STORES,
+  chunkAssign,
+  chunkReleaseAll,
+  frameAddress,
+  frameEntry,
+} from "../memory/frames";
 import { ramPage, stage2Frame, stage2Read } from "../memory/stage2";
 import { pmpAllows, pmpPageUniform } from "../mmu/pmp";
 import { ITLB_MASK, instructionDropAll, writeTagsDrop } from "../mmu/tlb";
 import { ACCESS_FETCH, faultSet, walk } from "../mmu/translate";
-import { CHUNK_ENTRIES, CHUNK_FRAME, CHUNK_MAP, CHUNK_ORIGIN, CHUNK_RAW, decodeRun, decodeSingle } from "./decode";
+import { CHUNK_ENTRIES, CHUNK_FRAME, CHUNK_MAP, CHUNK_ORIGIN, CHUNK_RAW } from "./chunk";
+import { decodeRun, decodeSingle } from "./decode";
 
 /** Address of the 16 bits at `pc`, or 0 with a trap described. */
 function halfword(machine: usize, pc: u64): usize {
@@ -38,10 +55,11 @@ export function fetchSingle(machine: usize, pc: u64): bool {
   if ((raw & 3) == 3) {
     at = halfword(machine, pc + 2);
     if (at == 0) return false;
-    raw |= <u32>load<u16>(at) << 16;
+    raw |= (<u32>load<u16>(at)) << 16;
   }
   const offset = <u32>pc & 0xfff;
-  const isCached = load<u32>(SCRATCH_CHUNK, CHUNK_RAW) == raw &&
+  const isCached =
+    load<u32>(SCRATCH_CHUNK, CHUNK_RAW) == raw &&
     <u32>load<u16>(SCRATCH_CHUNK, CHUNK_ORIGIN + 2) == offset >> 1;
   if (!isCached) decodeSingle(SCRATCH_CHUNK, raw, offset);
   store<u32>(RUN, <u32>SCRATCH_CHUNK, HART_CHUNK);
@@ -101,7 +119,7 @@ export function fetch(machine: usize): bool {
     decodeRun(chunk, frameAddress(load<u32>(chunk, CHUNK_FRAME)), offset);
     slot = <u32>load<u16>(chunk + <usize>offset, CHUNK_MAP);
   }
-  store<u32>(RUN, <u32>(chunk + CHUNK_ENTRIES + (<usize>slot << 3)), HART_IP);
+  store<u32>(RUN, <u32>(chunk + CHUNK_ENTRIES + ((<usize>slot) << 3)), HART_IP);
   store<u32>(RUN, <u32>chunk, HART_CHUNK);
   store<u64>(RUN, page, HART_PAGE);
   return true;
@@ -111,7 +129,7 @@ export function fetch(machine: usize): bool {
 export function pcOf(ip: usize): u64 {
   const chunk = <usize>load<u32>(RUN, HART_CHUNK);
   const slot = (ip - chunk - CHUNK_ENTRIES) >> 3;
-  return load<u64>(RUN, HART_PAGE) + (<u64>load<u16>(chunk + (slot << 1), CHUNK_ORIGIN) << 1);
+  return load<u64>(RUN, HART_PAGE) + ((<u64>load<u16>(chunk + (slot << 1), CHUNK_ORIGIN)) << 1);
 }
 
 /** The instruction's bits as they stand in memory (16 or 32 of them) for the entry of HART_IP. */
@@ -120,7 +138,7 @@ export function bitsOf(ip: usize): u32 {
   const frame = load<u32>(chunk, CHUNK_FRAME);
   if (frame == 0) return load<u32>(chunk, CHUNK_RAW);
   const slot = (ip - chunk - CHUNK_ENTRIES) >> 3;
-  const at = frameAddress(frame) + (<usize>load<u16>(chunk + (slot << 1), CHUNK_ORIGIN) << 1);
+  const at = frameAddress(frame) + ((<usize>load<u16>(chunk + (slot << 1), CHUNK_ORIGIN)) << 1);
   const half = <u32>load<u16>(at);
   return (half & 3) == 3 ? load<u32>(at) : half;
 }

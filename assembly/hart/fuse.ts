@@ -1,10 +1,13 @@
 /**
- * fuse: which neighbours share one turn of the run loop. Chosen from the dynamic pair counts of the bench programs.
+ * fuse: which neighbours share one turn of the run loop. Chosen from the dynamic pair counts of the
+ * bench programs.
  *
- * Owns    the table at FUSE_TABLE: first operation << 8 | second operation -> operation of the pair, or 0.
+ * Owns    the table at FUSE_TABLE: first operation << 8 | second operation -> operation of the
+ *         pair, or 0.
  * Used by hart/decode.ts.
- * Holds   a pair changes the first entry's operation only; the second entry stays complete, so that a jump to it, a budget
- *         that ends between the two and a slow second half need nothing special.
+ * Holds   a pair changes the first entry's operation only; the second entry stays complete, so that
+ *         a jump to it, a budget that ends between the two and a slow second half need nothing
+ *         special.
  */
 import { FUSE_TABLE } from "../memory/arena";
 import * as op from "./ops";

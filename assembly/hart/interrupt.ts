@@ -5,7 +5,8 @@
  * Used by hart/run at the two kinds of sampling point, hart/csr (reads of mip and sip).
  * Holds   machine time is divided out of the slots only when an enabled timer could matter.
  *
- *   mip = MIP_SOFT (SSIP STIP SEIP) | MSIP (CLINT) | MTIP (time >= mtimecmp) | PLIC lines (MEIP SEIP)
+ *   mip = MIP_SOFT (SSIP STIP SEIP) | MSIP (CLINT) | MTIP (time >= mtimecmp) | PLIC lines (MEIP
+ *   SEIP)
  *         and with menvcfg.STCE, STIP is (time >= stimecmp) instead of the software bit
  */
 import {

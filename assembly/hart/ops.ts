@@ -3,8 +3,8 @@
  *
  * Owns    the numbering, dense from 0 so that the switch is one br_table.
  * Used by hart/decode.ts (writes them), hart/run.ts and hart/slow.ts (execute them).
- * Holds   every load and store lies between OP_LB and OP_FSD, in the order lb lh lw ld lbu lhu lwu sb sh sw sd flw fld
- *         fsw fsd; a FAR branch is its local form + OP_BEQ_FAR - OP_BEQ.
+ * Holds   every load and store lies between OP_LB and OP_FSD, in the order lb lh lw ld lbu lhu lwu
+ *         sb sh sw sd flw fld fsw fsd; a FAR branch is its local form + OP_BEQ_FAR - OP_BEQ.
  */
 
 export const OP_SLOW: u32 = 0;
@@ -176,7 +176,9 @@ export const OP_FMSUB_S: u32 = 165;
 export const OP_FNMSUB_S: u32 = 166;
 export const OP_FNMADD_S: u32 = 167;
 
-/** Pairs: the entry of the first of two instructions that stand next to each other (hart/fuse.ts). */
+/**
+ * Pairs: the entry of the first of two instructions that stand next to each other (hart/fuse.ts).
+ */
 export const OP_SD__SD: u32 = 168;
 export const OP_LD__LD: u32 = 169;
 export const OP_MV__MV: u32 = 170;

@@ -1,15 +1,28 @@
 /**
- * run: the interpreter's hot loop. One switch over the decode cache's entries; nothing in it calls anything.
+ * run: the interpreter's hot loop. One switch over the decode cache's entries; nothing in it calls
+ * anything.
  *
- * Owns    the control flow between entries; HART_IP, HART_LIMIT, HART_CHUNK, HART_PAGE while it is not running.
+ * Owns    the control flow between entries; HART_IP, HART_LIMIT, HART_CHUNK, HART_PAGE while it is
+ *         not running.
  * Used by hart/slice.ts, which serves whatever makes the loop leave.
- * Holds   (limit - ip) / 8 is the number of instructions that may still be run; entries that stand for no instruction
- *         move both. A miss, a trap or anything rare leaves with the entry unexecuted.
+ * Holds   (limit - ip) / 8 is the number of instructions that may still be run; entries that stand
+ *         for no instruction move both. A miss, a trap or anything rare leaves with the entry
+ *         unexecuted.
  */
 import {
-  HART_CHUNK, HART_F, HART_FP_FAST, HART_FP_ON, HART_IP, HART_ITLB, HART_LIMIT, HART_PAGE, HART_PC, HART_TLB, RUN,
+  HART_CHUNK,
+  HART_F,
+  HART_FP_FAST,
+  HART_FP_ON,
+  HART_IP,
+  HART_ITLB,
+  HART_LIMIT,
+  HART_PAGE,
+  HART_PC,
+  HART_TLB,
+  RUN,
 } from "../layout";
-import { CHUNK_ENTRIES, CHUNK_MAP, CHUNK_ORIGIN } from "./decode";
+import { CHUNK_ENTRIES, CHUNK_MAP, CHUNK_ORIGIN } from "./chunk";
 import { fmaFast32, fmaFast64, isFinite32, isFinite64, isSafe32, isSafe64 } from "../isa/fp-fast";
 import { ITLB_MASK, TLB_ADDEND, TLB_MASK, TLB_WRITE } from "../mmu/tlb";
 import * as op from "./ops";
@@ -98,7 +111,11 @@ function boxed3(ip: usize): bool {
 // @ts-ignore: decorator
 @inline
 function boxed(ip: usize): bool {
-  return (load<i32>(<usize>load<u8>(ip, 2), RUN + HART_F + 4) & load<i32>(<usize>load<u8>(ip, 3), RUN + HART_F + 4)) == -1;
+  return (
+    (load<i32>(<usize>load<u8>(ip, 2), RUN + HART_F + 4) &
+      load<i32>(<usize>load<u8>(ip, 3), RUN + HART_F + 4)) ==
+    -1
+  );
 }
 
 // @ts-ignore: decorator
@@ -174,7 +191,13 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_STRADDLE_END: {
-        store<u64>(RUN, page + (<u64>load<u16>(chunk + (((ip - chunk - CHUNK_ENTRIES) >> 3) << 1), CHUNK_ORIGIN) << 1), HART_PC);
+        store<u64>(
+          RUN,
+          page +
+            ((<u64>load<u16>(chunk + (((ip - chunk - CHUNK_ENTRIES) >> 3) << 1), CHUNK_ORIGIN)) <<
+              1),
+          HART_PC,
+        );
         why = WHY_FETCH;
         break;
       }
@@ -183,12 +206,12 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_LI: {
-        set(ip, <u64><i64>imm(ip));
+        set(ip, <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_AUIPC: {
-        set(ip, page + <u64><i64>imm(ip));
+        set(ip, page + <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
@@ -198,7 +221,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_ADDI: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
@@ -208,22 +231,22 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_SLTIU: {
-        set(ip, <u64>(x1(ip) < <u64><i64>imm(ip)));
+        set(ip, <u64>(x1(ip) < <u64>(<i64>imm(ip))));
         ip += 8;
         continue;
       }
       case op.OP_XORI: {
-        set(ip, x1(ip) ^ <u64><i64>imm(ip));
+        set(ip, x1(ip) ^ <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_ORI: {
-        set(ip, x1(ip) | <u64><i64>imm(ip));
+        set(ip, x1(ip) | <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_ANDI: {
-        set(ip, x1(ip) & <u64><i64>imm(ip));
+        set(ip, x1(ip) & <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
@@ -248,7 +271,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_SLLIW: {
-        setWord(ip, <i32>x1(ip) << imm(ip));
+        setWord(ip, (<i32>x1(ip)) << imm(ip));
         ip += 8;
         continue;
       }
@@ -323,7 +346,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_SLLW: {
-        setWord(ip, <i32>x1(ip) << (<i32>x2(ip) & 31));
+        setWord(ip, (<i32>x1(ip)) << (<i32>x2(ip) & 31));
         ip += 8;
         continue;
       }
@@ -422,10 +445,10 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_LB: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4095) {
-          set(ip, <u64><i64>load<i8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           continue;
         }
@@ -433,10 +456,10 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LH: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4094) {
-          set(ip, <u64><i64>load<i16>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i16>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           continue;
         }
@@ -444,10 +467,10 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LW: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4092) {
-          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           continue;
         }
@@ -455,7 +478,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -466,7 +489,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LBU: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4095) {
           set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -477,7 +500,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LHU: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4094) {
           set(ip, <u64>load<u16>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -488,7 +511,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LWU: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4092) {
           set(ip, <u64>load<u32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -499,7 +522,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_SB: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4095) {
           store<u8>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u8>x2(ip));
@@ -510,7 +533,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_SH: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4094) {
           store<u16>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u16>x2(ip));
@@ -521,7 +544,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_SW: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4092) {
           store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u32>x2(ip));
@@ -532,7 +555,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_SD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4088) {
           store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
@@ -543,7 +566,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_FLW: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (isOn() && va - load<u64>(at) <= 4092) {
           setSingle(ip, load<u32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -554,7 +577,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_FLD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (isOn() && va - load<u64>(at) <= 4088) {
           setBits(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -565,10 +588,13 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_FSW: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (isOn() && va - load<u64>(at, TLB_WRITE) <= 4092) {
-          store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), load<u32>(<usize>load<u8>(ip, 3), RUN + HART_F));
+          store<u32>(
+            <usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)),
+            load<u32>(<usize>load<u8>(ip, 3), RUN + HART_F),
+          );
           ip += 8;
           continue;
         }
@@ -576,10 +602,13 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_FSD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (isOn() && va - load<u64>(at, TLB_WRITE) <= 4088) {
-          store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F));
+          store<u64>(
+            <usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)),
+            load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F),
+          );
           ip += 8;
           continue;
         }
@@ -636,7 +665,7 @@ export function interpret(): u32 {
       }
       case op.OP_BEQ_FAR: {
         if (x1(ip) == x2(ip)) {
-          target = page + <u64><i64>imm(ip);
+          target = page + <u64>(<i64>imm(ip));
           break;
         }
         ip += 8;
@@ -644,7 +673,7 @@ export function interpret(): u32 {
       }
       case op.OP_BNE_FAR: {
         if (x1(ip) != x2(ip)) {
-          target = page + <u64><i64>imm(ip);
+          target = page + <u64>(<i64>imm(ip));
           break;
         }
         ip += 8;
@@ -652,7 +681,7 @@ export function interpret(): u32 {
       }
       case op.OP_BLT_FAR: {
         if (<i64>x1(ip) < <i64>x2(ip)) {
-          target = page + <u64><i64>imm(ip);
+          target = page + <u64>(<i64>imm(ip));
           break;
         }
         ip += 8;
@@ -660,7 +689,7 @@ export function interpret(): u32 {
       }
       case op.OP_BGE_FAR: {
         if (<i64>x1(ip) >= <i64>x2(ip)) {
-          target = page + <u64><i64>imm(ip);
+          target = page + <u64>(<i64>imm(ip));
           break;
         }
         ip += 8;
@@ -668,7 +697,7 @@ export function interpret(): u32 {
       }
       case op.OP_BLTU_FAR: {
         if (x1(ip) < x2(ip)) {
-          target = page + <u64><i64>imm(ip);
+          target = page + <u64>(<i64>imm(ip));
           break;
         }
         ip += 8;
@@ -676,7 +705,7 @@ export function interpret(): u32 {
       }
       case op.OP_BGEU_FAR: {
         if (x1(ip) >= x2(ip)) {
-          target = page + <u64><i64>imm(ip);
+          target = page + <u64>(<i64>imm(ip));
           break;
         }
         ip += 8;
@@ -710,12 +739,12 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_J_FAR: {
-        target = page + <u64><i64>imm(ip);
+        target = page + <u64>(<i64>imm(ip));
         break;
       }
       case op.OP_JAL_FAR: {
         set(ip, page + <u64>load<u16>(ip, 2));
-        target = page + <u64><i64>imm(ip);
+        target = page + <u64>(<i64>imm(ip));
         break;
       }
       case op.OP_JALR: {
@@ -743,27 +772,27 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_ADD_UW: {
-        set(ip, <u64><u32>x1(ip) + x2(ip));
+        set(ip, <u64>(<u32>x1(ip)) + x2(ip));
         ip += 8;
         continue;
       }
       case op.OP_SH1ADD_UW: {
-        set(ip, (<u64><u32>x1(ip) << 1) + x2(ip));
+        set(ip, ((<u64>(<u32>x1(ip))) << 1) + x2(ip));
         ip += 8;
         continue;
       }
       case op.OP_SH2ADD_UW: {
-        set(ip, (<u64><u32>x1(ip) << 2) + x2(ip));
+        set(ip, ((<u64>(<u32>x1(ip))) << 2) + x2(ip));
         ip += 8;
         continue;
       }
       case op.OP_SH3ADD_UW: {
-        set(ip, (<u64><u32>x1(ip) << 3) + x2(ip));
+        set(ip, ((<u64>(<u32>x1(ip))) << 3) + x2(ip));
         ip += 8;
         continue;
       }
       case op.OP_SLLI_UW: {
-        set(ip, <u64><u32>x1(ip) << imm(ip));
+        set(ip, (<u64>(<u32>x1(ip))) << imm(ip));
         ip += 8;
         continue;
       }
@@ -841,17 +870,17 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_SEXT_B: {
-        set(ip, <u64><i64><i8>x1(ip));
+        set(ip, <u64>(<i64>(<i8>x1(ip))));
         ip += 8;
         continue;
       }
       case op.OP_SEXT_H: {
-        set(ip, <u64><i64><i16>x1(ip));
+        set(ip, <u64>(<i64>(<i16>x1(ip))));
         ip += 8;
         continue;
       }
       case op.OP_ZEXT_H: {
-        set(ip, <u64><u16>x1(ip));
+        set(ip, <u64>(<u16>x1(ip)));
         ip += 8;
         continue;
       }
@@ -899,7 +928,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_BCLR: {
-        set(ip, x1(ip) & ~(<u64>1 << (x2(ip) & 63)));
+        set(ip, x1(ip) & ~((<u64>1) << (x2(ip) & 63)));
         ip += 8;
         continue;
       }
@@ -909,17 +938,17 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_BINV: {
-        set(ip, x1(ip) ^ (<u64>1 << (x2(ip) & 63)));
+        set(ip, x1(ip) ^ ((<u64>1) << (x2(ip) & 63)));
         ip += 8;
         continue;
       }
       case op.OP_BSET: {
-        set(ip, x1(ip) | (<u64>1 << (x2(ip) & 63)));
+        set(ip, x1(ip) | ((<u64>1) << (x2(ip) & 63)));
         ip += 8;
         continue;
       }
       case op.OP_BCLRI: {
-        set(ip, x1(ip) & ~(<u64>1 << imm(ip)));
+        set(ip, x1(ip) & ~((<u64>1) << imm(ip)));
         ip += 8;
         continue;
       }
@@ -929,12 +958,12 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_BINVI: {
-        set(ip, x1(ip) ^ (<u64>1 << imm(ip)));
+        set(ip, x1(ip) ^ ((<u64>1) << imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_BSETI: {
-        set(ip, x1(ip) | (<u64>1 << imm(ip)));
+        set(ip, x1(ip) | ((<u64>1) << imm(ip)));
         ip += 8;
         continue;
       }
@@ -1040,7 +1069,11 @@ export function interpret(): u32 {
       }
       case op.OP_FSGNJ_D: {
         if (isOn()) {
-          setBits(ip, (load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffffffffffff) | (load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000));
+          setBits(
+            ip,
+            (load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffffffffffff) |
+              (load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000),
+          );
           ip += 8;
           continue;
         }
@@ -1049,7 +1082,11 @@ export function interpret(): u32 {
       }
       case op.OP_FSGNJN_D: {
         if (isOn()) {
-          setBits(ip, (load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffffffffffff) | (~load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000));
+          setBits(
+            ip,
+            (load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffffffffffff) |
+              (~load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000),
+          );
           ip += 8;
           continue;
         }
@@ -1058,7 +1095,11 @@ export function interpret(): u32 {
       }
       case op.OP_FSGNJX_D: {
         if (isOn()) {
-          setBits(ip, load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) ^ (load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000));
+          setBits(
+            ip,
+            load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) ^
+              (load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x8000000000000000),
+          );
           ip += 8;
           continue;
         }
@@ -1067,7 +1108,11 @@ export function interpret(): u32 {
       }
       case op.OP_FSGNJ_S: {
         if (isOn() && boxed(ip)) {
-          setSingle(ip, (<u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffff) | (<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000));
+          setSingle(
+            ip,
+            (<u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffff) |
+              (<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000),
+          );
           ip += 8;
           continue;
         }
@@ -1076,7 +1121,11 @@ export function interpret(): u32 {
       }
       case op.OP_FSGNJN_S: {
         if (isOn() && boxed(ip)) {
-          setSingle(ip, (<u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffff) | (~<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000));
+          setSingle(
+            ip,
+            (<u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) & 0x7fffffff) |
+              (~(<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F)) & 0x80000000),
+          );
           ip += 8;
           continue;
         }
@@ -1085,7 +1134,11 @@ export function interpret(): u32 {
       }
       case op.OP_FSGNJX_S: {
         if (isOn() && boxed(ip)) {
-          setSingle(ip, <u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) ^ (<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000));
+          setSingle(
+            ip,
+            <u32>load<u64>(<usize>load<u8>(ip, 2), RUN + HART_F) ^
+              (<u32>load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F) & 0x80000000),
+          );
           ip += 8;
           continue;
         }
@@ -1196,7 +1249,7 @@ export function interpret(): u32 {
       }
       case op.OP_FCVT_D_W: {
         if (isOn()) {
-          setBits(ip, reinterpret<u64>(<f64><i32>x1(ip)));
+          setBits(ip, reinterpret<u64>(<f64>(<i32>x1(ip))));
           ip += 8;
           continue;
         }
@@ -1205,7 +1258,7 @@ export function interpret(): u32 {
       }
       case op.OP_FCVT_D_WU: {
         if (isOn()) {
-          setBits(ip, reinterpret<u64>(<f64><u32>x1(ip)));
+          setBits(ip, reinterpret<u64>(<f64>(<u32>x1(ip))));
           ip += 8;
           continue;
         }
@@ -1214,7 +1267,7 @@ export function interpret(): u32 {
       }
       case op.OP_FCVT_D_L: {
         if (isFast()) {
-          setBits(ip, reinterpret<u64>(<f64><i64>x1(ip)));
+          setBits(ip, reinterpret<u64>(<f64>(<i64>x1(ip))));
           ip += 8;
           continue;
         }
@@ -1223,7 +1276,7 @@ export function interpret(): u32 {
       }
       case op.OP_FCVT_S_W: {
         if (isFast()) {
-          setSingle(ip, reinterpret<u32>(<f32><i32>x1(ip)));
+          setSingle(ip, reinterpret<u32>(<f32>(<i32>x1(ip))));
           ip += 8;
           continue;
         }
@@ -1232,7 +1285,7 @@ export function interpret(): u32 {
       }
       case op.OP_FCVT_S_L: {
         if (isFast()) {
-          setSingle(ip, reinterpret<u32>(<f32><i64>x1(ip)));
+          setSingle(ip, reinterpret<u32>(<f32>(<i64>x1(ip))));
           ip += 8;
           continue;
         }
@@ -1272,7 +1325,7 @@ export function interpret(): u32 {
       case op.OP_FCVT_L_D: {
         const a = f1(ip);
         if (isFast() && a >= -9223372036854775808.0 && a < 9223372036854775808.0) {
-          set(ip, <u64><i64>a);
+          set(ip, <u64>(<i64>a));
           ip += 8;
           continue;
         }
@@ -1361,14 +1414,14 @@ export function interpret(): u32 {
       }
       // pairs: the first, then the second from its own entry, which stays as it is for jumps to it
       case op.OP_SD__SD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4088) {
           store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
           ip += 8;
           if (ip >= limit) continue;
           {
-            const va = x1(ip) + <u64><i64>imm(ip);
+            const va = x1(ip) + <u64>(<i64>imm(ip));
             const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
             if (va - load<u64>(at, TLB_WRITE) <= 4088) {
               store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
@@ -1383,14 +1436,14 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LD__LD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
           ip += 8;
           if (ip >= limit) continue;
           {
-            const va = x1(ip) + <u64><i64>imm(ip);
+            const va = x1(ip) + <u64>(<i64>imm(ip));
             const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
             if (va - load<u64>(at) <= 4088) {
               set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1441,7 +1494,7 @@ export function interpret(): u32 {
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at) <= 4088) {
             set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1453,7 +1506,7 @@ export function interpret(): u32 {
         }
       }
       case op.OP_LD__ADD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1467,15 +1520,15 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_ADDI__ADDI: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_ADDI__BNE: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         if (x1(ip) != x2(ip)) {
@@ -1494,13 +1547,13 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_LD__ADDI: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
           ip += 8;
           if (ip >= limit) continue;
-          set(ip, x1(ip) + <u64><i64>imm(ip));
+          set(ip, x1(ip) + <u64>(<i64>imm(ip)));
           ip += 8;
           continue;
         }
@@ -1508,7 +1561,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LD__MV: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1526,7 +1579,7 @@ export function interpret(): u32 {
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at) <= 4088) {
             set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1538,11 +1591,11 @@ export function interpret(): u32 {
         }
       }
       case op.OP_ADDI__SD: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at, TLB_WRITE) <= 4088) {
             store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
@@ -1554,7 +1607,7 @@ export function interpret(): u32 {
         }
       }
       case op.OP_ADDI__ADD: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         set(ip, x1(ip) + x2(ip));
@@ -1562,14 +1615,14 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_ADDI__JR: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         target = (x1(ip) + <u64>(<i64>imm(ip) >> 16)) & ~1;
         break;
       }
       case op.OP_LI__BEQ: {
-        set(ip, <u64><i64>imm(ip));
+        set(ip, <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         if (x1(ip) == x2(ip)) {
@@ -1580,7 +1633,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_LI__BNE: {
-        set(ip, <u64><i64>imm(ip));
+        set(ip, <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         if (x1(ip) != x2(ip)) {
@@ -1595,10 +1648,10 @@ export function interpret(): u32 {
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at) <= 4092) {
-            set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+            set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
             ip += 8;
             continue;
           }
@@ -1611,7 +1664,7 @@ export function interpret(): u32 {
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at) <= 4095) {
             set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1627,7 +1680,7 @@ export function interpret(): u32 {
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at, TLB_WRITE) <= 4095) {
             store<u8>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u8>x2(ip));
@@ -1647,7 +1700,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_SLLIW__SRLIW: {
-        setWord(ip, <i32>x1(ip) << imm(ip));
+        setWord(ip, (<i32>x1(ip)) << imm(ip));
         ip += 8;
         if (ip >= limit) continue;
         setWord(ip, <i32>(<u32>x1(ip) >> imm(ip)));
@@ -1695,7 +1748,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_LBU__BNE: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4095) {
           set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1712,7 +1765,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LBU__BNEZ: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4095) {
           set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1729,7 +1782,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LBU__BEQZ: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4095) {
           set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1746,7 +1799,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LD__BNEZ: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1763,7 +1816,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LD__BEQZ: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1780,10 +1833,10 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LW__BEQZ: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4092) {
-          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           if (ip >= limit) continue;
           if (x1(ip) == 0) {
@@ -1797,10 +1850,10 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LW__BNEZ: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4092) {
-          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           if (ip >= limit) continue;
           if (x1(ip) != 0) {
@@ -1814,19 +1867,19 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_AUIPC__ADDI: {
-        set(ip, page + <u64><i64>imm(ip));
+        set(ip, page + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_AUIPC__LD: {
-        set(ip, page + <u64><i64>imm(ip));
+        set(ip, page + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at) <= 4088) {
             set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1838,11 +1891,11 @@ export function interpret(): u32 {
         }
       }
       case op.OP_ADDI__LD: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at) <= 4088) {
             set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1897,21 +1950,21 @@ export function interpret(): u32 {
         ip += 8;
         if (ip >= limit) continue;
         if (x1(ip) < x2(ip)) {
-          target = page + <u64><i64>imm(ip);
+          target = page + <u64>(<i64>imm(ip));
           break;
         }
         ip += 8;
         continue;
       }
       case op.OP_LBU__LBU: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4095) {
           set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
           ip += 8;
           if (ip >= limit) continue;
           {
-            const va = x1(ip) + <u64><i64>imm(ip);
+            const va = x1(ip) + <u64>(<i64>imm(ip));
             const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
             if (va - load<u64>(at) <= 4095) {
               set(ip, <u64>load<u8>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -1926,13 +1979,13 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_SD__ADDI: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4088) {
           store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
           ip += 8;
           if (ip >= limit) continue;
-          set(ip, x1(ip) + <u64><i64>imm(ip));
+          set(ip, x1(ip) + <u64>(<i64>imm(ip)));
           ip += 8;
           continue;
         }
@@ -1940,7 +1993,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_SD__MV: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4088) {
           store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
@@ -1954,7 +2007,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_ANDI__BNEZ: {
-        set(ip, x1(ip) & <u64><i64>imm(ip));
+        set(ip, x1(ip) & <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         if (x1(ip) != 0) {
@@ -1965,7 +2018,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_ANDI__BEQZ: {
-        set(ip, x1(ip) & <u64><i64>imm(ip));
+        set(ip, x1(ip) & <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         if (x1(ip) == 0) {
@@ -1976,7 +2029,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_ADDI__J: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         limit += imm(ip);
@@ -1992,7 +2045,7 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_ADDI__MUL: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         set(ip, x1(ip) * x2(ip));
@@ -2047,7 +2100,7 @@ export function interpret(): u32 {
         ip += 8;
         if (ip >= limit) continue;
         {
-          const va = x1(ip) + <u64><i64>imm(ip);
+          const va = x1(ip) + <u64>(<i64>imm(ip));
           const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
           if (va - load<u64>(at) <= 4088) {
             set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
@@ -2059,10 +2112,10 @@ export function interpret(): u32 {
         }
       }
       case op.OP_LW__ADD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4092) {
-          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           if (ip >= limit) continue;
           set(ip, x1(ip) + x2(ip));
@@ -2073,10 +2126,10 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LW__XOR: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4092) {
-          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           if (ip >= limit) continue;
           set(ip, x1(ip) ^ x2(ip));
@@ -2087,10 +2140,10 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LI__LI: {
-        set(ip, <u64><i64>imm(ip));
+        set(ip, <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
-        set(ip, <u64><i64>imm(ip));
+        set(ip, <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
@@ -2098,12 +2151,12 @@ export function interpret(): u32 {
         set(ip, x1(ip));
         ip += 8;
         if (ip >= limit) continue;
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_ADDI__MV: {
-        set(ip, x1(ip) + <u64><i64>imm(ip));
+        set(ip, x1(ip) + <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         set(ip, x1(ip));
@@ -2111,14 +2164,14 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_LD__SD: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
           ip += 8;
           if (ip >= limit) continue;
           {
-            const va = x1(ip) + <u64><i64>imm(ip);
+            const va = x1(ip) + <u64>(<i64>imm(ip));
             const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
             if (va - load<u64>(at, TLB_WRITE) <= 4088) {
               store<u64>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), x2(ip));
@@ -2133,13 +2186,13 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_LD__ANDI: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4088) {
           set(ip, load<u64>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
           ip += 8;
           if (ip >= limit) continue;
-          set(ip, x1(ip) & <u64><i64>imm(ip));
+          set(ip, x1(ip) & <u64>(<i64>imm(ip)));
           ip += 8;
           continue;
         }
@@ -2147,7 +2200,7 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_ANDI__SLLI: {
-        set(ip, x1(ip) & <u64><i64>imm(ip));
+        set(ip, x1(ip) & <u64>(<i64>imm(ip)));
         ip += 8;
         if (ip >= limit) continue;
         set(ip, x1(ip) << imm(ip));
@@ -2211,17 +2264,17 @@ export function interpret(): u32 {
         continue;
       }
       case op.OP_LW__LW: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at) <= 4092) {
-          set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+          set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
           ip += 8;
           if (ip >= limit) continue;
           {
-            const va = x1(ip) + <u64><i64>imm(ip);
+            const va = x1(ip) + <u64>(<i64>imm(ip));
             const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
             if (va - load<u64>(at) <= 4092) {
-              set(ip, <u64><i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND))));
+              set(ip, <u64>(<i64>load<i32>(<usize>(<u32>va + load<u32>(at, TLB_ADDEND)))));
               ip += 8;
               continue;
             }
@@ -2233,14 +2286,14 @@ export function interpret(): u32 {
         break;
       }
       case op.OP_SW__SW: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4092) {
           store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u32>x2(ip));
           ip += 8;
           if (ip >= limit) continue;
           {
-            const va = x1(ip) + <u64><i64>imm(ip);
+            const va = x1(ip) + <u64>(<i64>imm(ip));
             const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
             if (va - load<u64>(at, TLB_WRITE) <= 4092) {
               store<u32>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u32>x2(ip));
@@ -2266,18 +2319,18 @@ export function interpret(): u32 {
         set(ip, x1(ip) ^ x2(ip));
         ip += 8;
         if (ip >= limit) continue;
-        set(ip, x1(ip) & <u64><i64>imm(ip));
+        set(ip, x1(ip) & <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
       case op.OP_SB__ADDI: {
-        const va = x1(ip) + <u64><i64>imm(ip);
+        const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
         if (va - load<u64>(at, TLB_WRITE) <= 4095) {
           store<u8>(<usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)), <u8>x2(ip));
           ip += 8;
           if (ip >= limit) continue;
-          set(ip, x1(ip) + <u64><i64>imm(ip));
+          set(ip, x1(ip) + <u64>(<i64>imm(ip)));
           ip += 8;
           continue;
         }
@@ -2288,7 +2341,7 @@ export function interpret(): u32 {
         setWord(ip, <i32>x1(ip) + imm(ip));
         ip += 8;
         if (ip >= limit) continue;
-        set(ip, x1(ip) & <u64><i64>imm(ip));
+        set(ip, x1(ip) & <u64>(<i64>imm(ip)));
         ip += 8;
         continue;
       }
@@ -2296,7 +2349,8 @@ export function interpret(): u32 {
         why = WHY_SLOW;
     }
     if (why != WHY_LIMIT) break;
-    // a jump that may leave the page: everything but the chunk lookup is counted as the jump's own entry
+    // a jump that may leave the page: everything but the chunk lookup is counted as the jump's own
+    // entry
     const next = target & ~0xfff;
     if (next != page) {
       const at = <usize>load<u32>(RUN, HART_ITLB) + <usize>((<u32>target >> 8) & ITLB_MASK);

@@ -3,15 +3,45 @@
  *
  * Owns    the retired and slot counters, exact whenever slow code runs.
  * Used by machine/run.ts.
- * Holds   interrupts are looked at only after a CSR, xRET, WFI, MMIO or SBI instruction here, and at the start of a turn
- *         in machine/run.ts; never because a run began or ended.
+ * Holds   interrupts are looked at only after a CSR, xRET, WFI, MMIO or SBI instruction here, and
+ *         at the start of a turn in machine/run.ts; never because a run began or ended.
  */
 import {
-  BARREN_MAX, CHANGED_FLUSH, EXIT_BUDGET, EXIT_HTIF, EXIT_MEMORY, EXIT_MMIO, EXIT_SBI, EXIT_TRAP_LOOP, HART_BARREN,
-  HART_CHANGED, HART_DATA_PRIV, HART_ID, HART_IP, HART_ITLB, HART_LIMIT, HART_MMIO_OP, HART_MMIO_RD, HART_MSTATUS,
-  HART_MXR, HART_NEXT_PC, HART_PC, HART_PRIV, HART_QUANTUM_POSITION, HART_REGIME, HART_RETIRED, HART_SLOTS, HART_TLB,
-  HART_TRAP_CAUSE, HART_TRAP_VALUE, HART_WAITING, MACHINE_COUNT_SLOW, MACHINE_COUNT_TRAPS, MACHINE_RETIRED,
-  MACHINE_SLOTS, RUN,
+  BARREN_MAX,
+  CHANGED_FLUSH,
+  EXIT_BUDGET,
+  EXIT_HTIF,
+  EXIT_MEMORY,
+  EXIT_MMIO,
+  EXIT_SBI,
+  EXIT_TRAP_LOOP,
+  HART_BARREN,
+  HART_CHANGED,
+  HART_DATA_PRIV,
+  HART_ID,
+  HART_IP,
+  HART_ITLB,
+  HART_LIMIT,
+  HART_MMIO_OP,
+  HART_MMIO_RD,
+  HART_MSTATUS,
+  HART_MXR,
+  HART_NEXT_PC,
+  HART_PC,
+  HART_PRIV,
+  HART_QUANTUM_POSITION,
+  HART_REGIME,
+  HART_RETIRED,
+  HART_SLOTS,
+  HART_TLB,
+  HART_TRAP_CAUSE,
+  HART_TRAP_VALUE,
+  HART_WAITING,
+  MACHINE_COUNT_SLOW,
+  MACHINE_COUNT_TRAPS,
+  MACHINE_RETIRED,
+  MACHINE_SLOTS,
+  RUN,
 } from "../layout";
 import { TLB_REGIME, itlbOf, tlbDropHart, tlbOf } from "../mmu/tlb";
 import { faultSet, regimeOf } from "../mmu/translate";
@@ -20,8 +50,16 @@ import { interruptPending, interruptWakes } from "./interrupt";
 import { OP_STRADDLE } from "./ops";
 import { WHY_FETCH, WHY_LIMIT, interpret } from "./run";
 import {
-  SLOW_HTIF, SLOW_JUMP, SLOW_MEMORY, SLOW_MMIO, SLOW_NEXT, SLOW_SBI, SLOW_TRAP, SLOW_WFI, loadFinish, slowExecute,
-} from "./slow";
+  SLOW_HTIF,
+  SLOW_JUMP,
+  SLOW_MEMORY,
+  SLOW_MMIO,
+  SLOW_NEXT,
+  SLOW_SBI,
+  SLOW_TRAP,
+  SLOW_WFI,
+} from "./outcome";
+import { loadFinish, slowExecute } from "./slow";
 import { trapTake } from "./trap";
 
 /** The hart waits for an interrupt; beside EXIT_*. */
@@ -74,7 +112,10 @@ export function accountRetired(machine: usize, count: u32): void {
   store<u32>(RUN, 0, HART_BARREN);
 }
 
-/** Takes the trap described in HART_TRAP_*: a slot is used, nothing retires. True when the hart only traps. */
+/**
+ * Takes the trap described in HART_TRAP_*: a slot is used, nothing retires. True when the hart only
+ * traps.
+ */
 function trapped(machine: usize): bool {
   trapTake(load<u64>(RUN, HART_TRAP_CAUSE), load<u64>(RUN, HART_TRAP_VALUE), false);
   changedApply(machine);
@@ -111,7 +152,10 @@ function retired(machine: usize, outcome: u32, nextPc: u64): u32 {
   return EXIT_BUDGET;
 }
 
-/** Runs the hart in RUN for at most `slots` slots. Returns EXIT_* or SLICE_WAIT; HART_PC is where it goes on. */
+/**
+ * Runs the hart in RUN for at most `slots` slots. Returns EXIT_* or SLICE_WAIT; HART_PC is where it
+ * goes on.
+ */
 export function sliceRun(machine: usize, slots: u32): u32 {
   let left = slots;
   let isReady = false;

@@ -1,15 +1,34 @@
 /**
- * slow: one instruction the slow way: whatever the hot loop left with. Semantics are complete here; the hot loop's cases
- * are shortcuts of these.
+ * slow: one instruction the slow way: whatever the hot loop left with. Semantics are complete here;
+ * the hot loop's cases are shortcuts of these.
  *
  * Owns    nothing of its own; works on RUN.
  * Used by hart/slice.ts with HART_PC at the instruction.
  * Holds   an instruction that traps, or that must be executed again, has changed nothing.
  */
 import {
-  HART_F, HART_FFLAGS, HART_FP_ON, HART_FRM, HART_MENVCFG, HART_MMIO_OP, HART_MMIO_RD, HART_MSTATUS, HART_NEXT_PC,
-  HART_PC, HART_PHYSICAL, HART_PRIV, HART_SENVCFG, HART_TRAP_CAUSE, HART_TRAP_VALUE, HART_VALUE, MACHINE_EXIT_ADDRESS,
-  MACHINE_EXIT_SIZE, MACHINE_EXIT_VALUE, MACHINE_EXIT_WRITE, MACHINE_TOHOST, RUN,
+  HART_F,
+  HART_FFLAGS,
+  HART_FP_ON,
+  HART_FRM,
+  HART_MENVCFG,
+  HART_MMIO_OP,
+  HART_MMIO_RD,
+  HART_MSTATUS,
+  HART_NEXT_PC,
+  HART_PC,
+  HART_PHYSICAL,
+  HART_PRIV,
+  HART_SENVCFG,
+  HART_TRAP_CAUSE,
+  HART_TRAP_VALUE,
+  HART_VALUE,
+  MACHINE_EXIT_ADDRESS,
+  MACHINE_EXIT_SIZE,
+  MACHINE_EXIT_VALUE,
+  MACHINE_EXIT_WRITE,
+  MACHINE_TOHOST,
+  RUN,
 } from "../layout";
 import { amoExecute } from "../isa/amo";
 import { compressedExpand } from "../isa/compressed";
@@ -18,25 +37,17 @@ import { systemExecute } from "../isa/system";
 import { frameChanging } from "../memory/door";
 import { frameAddress } from "../memory/frames";
 import { ramPage, stage2Frame, stage2Read } from "../memory/stage2";
-import { ACCESS_LOAD, ACCESS_STORE, TRANSLATE_MEMORY, faultSet, translateData } from "../mmu/translate";
+import {
+  ACCESS_LOAD,
+  ACCESS_STORE,
+  TRANSLATE_MEMORY,
+  faultSet,
+  translateData,
+} from "../mmu/translate";
 import { CLINT_BASE, CLINT_BYTES, clintLoad, clintStore } from "./clint";
+import { SLOW_HTIF, SLOW_MEMORY, SLOW_MMIO, SLOW_NEXT, SLOW_SAMPLE, SLOW_TRAP } from "./outcome";
 import { MENVCFG_CBZE, regGet, regSet } from "./state";
 import { CAUSE_ILLEGAL } from "./trap";
-
-/** Outcomes; 0 to 4 are those of isa/system.ts. */
-export const SLOW_NEXT: u32 = 0;
-export const SLOW_TRAP: u32 = 1;
-export const SLOW_JUMP: u32 = 2;
-export const SLOW_WFI: u32 = 3;
-export const SLOW_SBI: u32 = 4;
-/** Leaves for a device; the instruction completes in slice.ts when the answer comes. */
-export const SLOW_MMIO: u32 = 5;
-/** No frame is free: the instruction will be executed again. */
-export const SLOW_MEMORY: u32 = 6;
-/** Done, and interrupts are to be looked at (a CSR or MMIO instruction). */
-export const SLOW_SAMPLE: u32 = 7;
-/** Done, and the host is to look at HTIF. */
-export const SLOW_HTIF: u32 = 8;
 
 const MSTATUS_FS: u64 = 3 << 13;
 
@@ -63,22 +74,43 @@ export function loadFinish(raw: u32, value: u64): void {
   const rd = (raw >> 7) & 31;
   const funct3 = (raw >> 12) & 7;
   if ((raw & 0x7f) == 0x07) {
-    store<u64>(<usize>rd << 3, funct3 == 2 ? value | 0xffffffff00000000 : value, RUN + HART_F);
+    store<u64>((<usize>rd) << 3, funct3 == 2 ? value | 0xffffffff00000000 : value, RUN + HART_F);
     floatDirty();
     return;
   }
   switch (funct3) {
-    case 0: regSet(rd, <u64><i64><i8>value); return;
-    case 1: regSet(rd, <u64><i64><i16>value); return;
-    case 2: regSet(rd, <u64><i64><i32>value); return;
-    case 4: regSet(rd, <u64><u8>value); return;
-    case 5: regSet(rd, <u64><u16>value); return;
-    case 6: regSet(rd, <u64><u32>value); return;
-    default: regSet(rd, value);
+    case 0:
+      regSet(rd, <u64>(<i64>(<i8>value)));
+      return;
+    case 1:
+      regSet(rd, <u64>(<i64>(<i16>value)));
+      return;
+    case 2:
+      regSet(rd, <u64>(<i64>(<i32>value)));
+      return;
+    case 4:
+      regSet(rd, <u64>(<u8>value));
+      return;
+    case 5:
+      regSet(rd, <u64>(<u16>value));
+      return;
+    case 6:
+      regSet(rd, <u64>(<u32>value));
+      return;
+    default:
+      regSet(rd, value);
   }
 }
 
-function deviceExit(machine: usize, raw: u32, nextPc: u64, va: u64, bytes: u32, isStore: u32, value: u64): u32 {
+function deviceExit(
+  machine: usize,
+  raw: u32,
+  nextPc: u64,
+  va: u64,
+  bytes: u32,
+  isStore: u32,
+  value: u64,
+): u32 {
   store<u64>(RUN, va, HART_TRAP_VALUE); // for the access fault when nothing answers
   store<u64>(machine, load<u64>(RUN, HART_PHYSICAL), MACHINE_EXIT_ADDRESS);
   store<u32>(machine, bytes, MACHINE_EXIT_SIZE);
@@ -93,7 +125,13 @@ function deviceExit(machine: usize, raw: u32, nextPc: u64, va: u64, bytes: u32, 
 // @ts-ignore: decorator
 @inline
 function rawLoad(at: usize, bytes: u32): u64 {
-  return bytes == 8 ? load<u64>(at) : bytes == 4 ? <u64>load<u32>(at) : bytes == 2 ? <u64>load<u16>(at) : <u64>load<u8>(at);
+  return bytes == 8
+    ? load<u64>(at)
+    : bytes == 4
+      ? <u64>load<u32>(at)
+      : bytes == 2
+        ? <u64>load<u16>(at)
+        : <u64>load<u8>(at);
 }
 
 // @ts-ignore: decorator
@@ -120,8 +158,9 @@ function loadCrossing(machine: usize, raw: u32, va: u64, bytes: u32): u32 {
   const highAt = stage2Read(machine, highPage);
   let value: u64 = 0;
   for (let index: u32 = 0; index < bytes; index++) {
-    const byte = index < first ? load<u8>(lowAt + <usize>index) : load<u8>(highAt + <usize>(index - first));
-    value |= <u64>byte << (index << 3);
+    const byte =
+      index < first ? load<u8>(lowAt + <usize>index) : load<u8>(highAt + <usize>(index - first));
+    value |= (<u64>byte) << (index << 3);
   }
   loadFinish(raw, value);
   return SLOW_NEXT;
@@ -140,7 +179,8 @@ function loadExecute(machine: usize, raw: u32, nextPc: u64): u32 {
   }
   if ((<u32>physical & (bytes - 1)) != 0) return faultSet(ACCESS_LOAD, true, va);
   if (physical - CLINT_BASE < CLINT_BYTES) {
-    if (!clintLoad(machine, <u32>(physical - CLINT_BASE), bytes)) return faultSet(ACCESS_LOAD, true, va);
+    if (!clintLoad(machine, <u32>(physical - CLINT_BASE), bytes))
+      return faultSet(ACCESS_LOAD, true, va);
     loadFinish(raw, load<u64>(RUN, HART_VALUE));
     return SLOW_SAMPLE;
   }
@@ -164,9 +204,10 @@ function storeCrossing(machine: usize, va: u64, bytes: u32, value: u64): u32 {
   frameChanging(machine, lowFrame, 4096 - first, first);
   frameChanging(machine, highFrame, 0, bytes - first);
   for (let index: u32 = 0; index < bytes; index++) {
-    const at = index < first
-      ? frameAddress(lowFrame) + <usize>(4096 - first + index)
-      : frameAddress(highFrame) + <usize>(index - first);
+    const at =
+      index < first
+        ? frameAddress(lowFrame) + <usize>(4096 - first + index)
+        : frameAddress(highFrame) + <usize>(index - first);
     store<u8>(at, <u8>(value >> (index << 3)));
   }
   return SLOW_NEXT;
@@ -176,7 +217,7 @@ function storeCrossing(machine: usize, va: u64, bytes: u32, value: u64): u32 {
 function storeExecute(machine: usize, raw: u32, nextPc: u64, value: u64): u32 {
   const bytes: u32 = 1 << ((raw >> 12) & 3);
   const imm = (<i32>(raw & 0xfe000000) >> 20) | <i32>((raw >> 7) & 31);
-  const va = regGet((raw >> 15) & 31) + <u64><i64>imm;
+  const va = regGet((raw >> 15) & 31) + <u64>(<i64>imm);
   if ((<u32>va & 0xfff) + bytes > 4096) return storeCrossing(machine, va, bytes, value);
   const outcome = translateData(machine, va, bytes, ACCESS_STORE);
   if (outcome != 0) return outcome == TRANSLATE_MEMORY ? SLOW_MEMORY : SLOW_TRAP;
@@ -191,16 +232,28 @@ function storeExecute(machine: usize, raw: u32, nextPc: u64, value: u64): u32 {
   }
   if ((<u32>physical & (bytes - 1)) != 0) return faultSet(ACCESS_STORE, true, va);
   if (physical - CLINT_BASE < CLINT_BYTES) {
-    if (!clintStore(machine, <u32>(physical - CLINT_BASE), bytes, value)) return faultSet(ACCESS_STORE, true, va);
+    if (!clintStore(machine, <u32>(physical - CLINT_BASE), bytes, value))
+      return faultSet(ACCESS_STORE, true, va);
     return SLOW_SAMPLE;
   }
-  return deviceExit(machine, raw, nextPc, va, bytes, 1, bytes == 8 ? value : value & ((<u64>1 << (bytes << 3)) - 1));
+  return deviceExit(
+    machine,
+    raw,
+    nextPc,
+    va,
+    bytes,
+    1,
+    bytes == 8 ? value : value & (((<u64>1) << (bytes << 3)) - 1),
+  );
 }
 
-/** CBO.ZERO (Zicboz): zeroes the 64-byte block around rs1. Privileged: menvcfg.CBZE, senvcfg.CBZE. */
+/**
+ * CBO.ZERO (Zicboz): zeroes the 64-byte block around rs1. Privileged: menvcfg.CBZE, senvcfg.CBZE.
+ */
 function zeroBlock(machine: usize, raw: u32, bits: u32): u32 {
   const priv = load<u32>(RUN, HART_PRIV);
-  const isOff = (priv < 3 && (load<u64>(RUN, HART_MENVCFG) & MENVCFG_CBZE) == 0) ||
+  const isOff =
+    (priv < 3 && (load<u64>(RUN, HART_MENVCFG) & MENVCFG_CBZE) == 0) ||
     (priv == 0 && (load<u64>(RUN, HART_SENVCFG) & MENVCFG_CBZE) == 0);
   if (raw >> 20 != 4 || ((raw >> 7) & 31) != 0 || isOff) return illegal(bits);
   const va = regGet((raw >> 15) & 31);
@@ -247,18 +300,29 @@ export function slowExecute(machine: usize, bits: u32): u32 {
       if ((funct3 != 2 && funct3 != 3) || floatIsOff()) return illegal(bits);
       return loadExecute(machine, raw, nextPc);
     case 0x23:
-      return funct3 > 3 ? illegal(bits) : storeExecute(machine, raw, nextPc, regGet((raw >> 20) & 31));
+      return funct3 > 3
+        ? illegal(bits)
+        : storeExecute(machine, raw, nextPc, regGet((raw >> 20) & 31));
     case 0x27:
       if ((funct3 != 2 && funct3 != 3) || floatIsOff()) return illegal(bits);
-      return storeExecute(machine, raw, nextPc, load<u64>(<usize>((raw >> 20) & 31) << 3, RUN + HART_F));
+      return storeExecute(
+        machine,
+        raw,
+        nextPc,
+        load<u64>((<usize>((raw >> 20) & 31)) << 3, RUN + HART_F),
+      );
     case 0x0f:
       return funct3 == 2 ? zeroBlock(machine, raw, bits) : illegal(bits);
     case 0x17:
-      regSet((raw >> 7) & 31, load<u64>(RUN, HART_PC) + <u64><i64><i32>(raw & 0xfffff000));
+      regSet((raw >> 7) & 31, load<u64>(RUN, HART_PC) + <u64>(<i64>(<i32>(raw & 0xfffff000))));
       return SLOW_NEXT;
     case 0x2f:
       return amoExecute(machine, raw, bits);
-    case 0x43: case 0x47: case 0x4b: case 0x4f: case 0x53:
+    case 0x43:
+    case 0x47:
+    case 0x4b:
+    case 0x4f:
+    case 0x53:
       return floatExecute(raw, bits);
     case 0x73: {
       const outcome = systemExecute(raw, bits);

@@ -6,7 +6,8 @@
  * Used by every file of hart/, mmu/ and isa/ that touches a register.
  * Holds   x0 is 0 at all times: `regSet` drops a write to it.
  *
- *   mstatus  63 SD (derived, never stored) | 35-34 SXL | 33-32 UXL | 22 TSR | 21 TW | 20 TVM | 19 MXR
+ *   mstatus 63 SD (derived, never stored) | 35-34 SXL | 33-32 UXL | 22 TSR | 21 TW | 20 TVM | 19
+ *   MXR
  *            18 SUM | 17 MPRV | 14-13 FS | 12-11 MPP | 8 SPP | 7 MPIE | 5 SPIE | 3 MIE | 1 SIE
  */
 import {

@@ -1,18 +1,26 @@
 /**
- * amo: the A extension: LR, SC and the atomic read-modify-writes. One hart runs at a time, so each is atomic as it is.
+ * amo: the A extension: LR, SC and the atomic read-modify-writes. One hart runs at a time, so each
+ * is atomic as it is.
  *
  * Owns    HART_RESERVATION.
  * Used by hart/slow.ts.
- * Holds   the address is naturally aligned and in RAM, else a trap (Unprivileged 14.2, Privileged 3.6.3).
+ * Holds   the address is naturally aligned and in RAM, else a trap (Unprivileged 14.2, Privileged
+ *         3.6.3).
  */
 import { HART_PHYSICAL, HART_RESERVATION, HART_TRAP_CAUSE, HART_TRAP_VALUE, RUN } from "../layout";
 import { frameChanging } from "../memory/door";
 import { frameAddress } from "../memory/frames";
 import { ramPage, stage2Frame, stage2Read } from "../memory/stage2";
-import { ACCESS_LOAD, ACCESS_STORE, TRANSLATE_MEMORY, faultSet, translateData } from "../mmu/translate";
+import {
+  ACCESS_LOAD,
+  ACCESS_STORE,
+  TRANSLATE_MEMORY,
+  faultSet,
+  translateData,
+} from "../mmu/translate";
 import { regGet, regSet } from "../hart/state";
 import { CAUSE_ILLEGAL, CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED } from "../hart/trap";
-import { SLOW_MEMORY, SLOW_NEXT, SLOW_TRAP } from "../hart/slow";
+import { SLOW_MEMORY, SLOW_NEXT, SLOW_TRAP } from "../hart/outcome";
 
 const NONE: u64 = 0xffffffffffffffff;
 
@@ -29,23 +37,35 @@ function loadReserved(machine: usize, rd: u32, va: u64, bytes: u32): u32 {
   if (page == u32.MAX_VALUE) return faultSet(ACCESS_LOAD, true, va);
   const at = stage2Read(machine, page) + <usize>(physical & 0xfff);
   store<u64>(RUN, physical, HART_RESERVATION);
-  regSet(rd, bytes == 8 ? load<u64>(at) : <u64><i64>load<i32>(at));
+  regSet(rd, bytes == 8 ? load<u64>(at) : <u64>(<i64>load<i32>(at)));
   return SLOW_NEXT;
 }
 
-/** Result of an operation on the old and the register's value, both sign-extended when they are words. */
+/**
+ * Result of an operation on the old and the register's value, both sign-extended when they are
+ * words.
+ */
 function combine(funct5: u32, old: u64, value: u64): u64 {
   switch (funct5) {
-    case 0: return old + value;
-    case 1: return value;
-    case 4: return old ^ value;
-    case 8: return old | value;
-    case 12: return old & value;
-    case 16: return <i64>old < <i64>value ? old : value;
-    case 20: return <i64>old > <i64>value ? old : value;
+    case 0:
+      return old + value;
+    case 1:
+      return value;
+    case 4:
+      return old ^ value;
+    case 8:
+      return old | value;
+    case 12:
+      return old & value;
+    case 16:
+      return <i64>old < <i64>value ? old : value;
+    case 20:
+      return <i64>old > <i64>value ? old : value;
     // sign extension keeps the unsigned order of words
-    case 24: return old < value ? old : value;
-    default: return old > value ? old : value;
+    case 24:
+      return old < value ? old : value;
+    default:
+      return old > value ? old : value;
   }
 }
 
@@ -56,10 +76,12 @@ export function amoExecute(machine: usize, raw: u32, bits: u32): u32 {
   const rd = (raw >> 7) & 31;
   const rs2 = (raw >> 20) & 31;
   const isKnown = funct5 < 5 || ((funct5 & 3) == 0 && funct5 <= 28);
-  if ((width != 2 && width != 3) || !isKnown || (funct5 == 2 && rs2 != 0)) return trap(CAUSE_ILLEGAL, bits);
+  if ((width != 2 && width != 3) || !isKnown || (funct5 == 2 && rs2 != 0))
+    return trap(CAUSE_ILLEGAL, bits);
   const bytes: u32 = 1 << width;
   const va = regGet((raw >> 15) & 31);
-  if ((<u32>va & (bytes - 1)) != 0) return trap(funct5 == 2 ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED, va);
+  if ((<u32>va & (bytes - 1)) != 0)
+    return trap(funct5 == 2 ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED, va);
   if (funct5 == 2) return loadReserved(machine, rd, va, bytes);
   const reservation = load<u64>(RUN, HART_RESERVATION);
   if (funct5 == 3 && reservation == NONE) {
@@ -71,9 +93,10 @@ export function amoExecute(machine: usize, raw: u32, bits: u32): u32 {
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const page = ramPage(machine, physical);
   if (page == u32.MAX_VALUE) return faultSet(ACCESS_STORE, true, va);
-  const value = bytes == 4 ? <u64><i64><i32>regGet(rs2) : regGet(rs2);
+  const value = bytes == 4 ? <u64>(<i64>(<i32>regGet(rs2))) : regGet(rs2);
   if (funct5 == 3) {
-    store<u64>(RUN, NONE, HART_RESERVATION); // an SC ends the reservation whether it succeeds or not
+    // an SC ends the reservation whether it succeeds or not
+    store<u64>(RUN, NONE, HART_RESERVATION);
     if (reservation != physical) {
       regSet(rd, 1);
       return SLOW_NEXT;
@@ -81,7 +104,7 @@ export function amoExecute(machine: usize, raw: u32, bits: u32): u32 {
   }
   const frame = stage2Frame(machine, page);
   const at = frameAddress(frame) + <usize>(physical & 0xfff);
-  const old = bytes == 8 ? load<u64>(at) : <u64><i64>load<i32>(at);
+  const old = bytes == 8 ? load<u64>(at) : <u64>(<i64>load<i32>(at));
   const next = funct5 == 3 ? value : combine(funct5, old, value);
   frameChanging(machine, frame, <u32>physical & 0xfff, bytes);
   if (bytes == 8) store<u64>(at, next);

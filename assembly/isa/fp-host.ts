@@ -100,7 +100,8 @@ export function nearestDivide<T>(a: u64, b: u64): u64 {
     const quotient = dividend / divisor;
     if (isSafe64(quotient) && isSafe64(dividend) && exponentOf<f64>(b) != 0) {
       const bits = reinterpret<u64>(quotient);
-      // quotient * divisor is less than a unit from the dividend: if it is a double, it is that one.
+      // quotient * divisor is less than a unit from the dividend: if it is a double, it is that
+      // one.
       if (!isExactProduct(bits, b, a)) raise(FLAG_NX);
       return bits;
     }

@@ -1,25 +1,41 @@
 /**
- * run: a machine's turns: round-robin over its harts by a fixed quantum of slots, waiting harts included.
+ * run: a machine's turns: round-robin over its harts by a fixed quantum of slots, waiting harts
+ * included.
  *
  * Owns    MACHINE_TURN, each hart's quantum position, and which hart is in RUN.
  * Used by machine.ts.
- * Holds   law 0: what happens depends on the state only, never on where a run began or ended. A turn is passed on, and
- *         interrupts are looked at, only with budget left, so that both belong to what follows.
+ * Holds   law 0: what happens depends on the state only, never on where a run began or ended. A
+ *         turn is passed on, and interrupts are looked at, only with budget left, so that both
+ *         belong to what follows.
  */
 import {
-  EXIT_BUDGET, EXIT_IDLE, HART_BYTES, HART_HSM, HART_QUANTUM_POSITION, HART_RESERVATION, HART_SLOTS, HART_WAITING,
-  MACHINE_EXIT_HART, MACHINE_HARTS, MACHINE_HART_BLOCKS, MACHINE_IDLE_UNTIL, MACHINE_QUANTUM, MACHINE_SLOTS,
-  MACHINE_TURN, RUN,
+  EXIT_BUDGET,
+  EXIT_IDLE,
+  HART_BYTES,
+  HART_HSM,
+  HART_QUANTUM_POSITION,
+  HART_RESERVATION,
+  HART_SLOTS,
+  HART_WAITING,
+  MACHINE_EXIT_HART,
+  MACHINE_HARTS,
+  MACHINE_HART_BLOCKS,
+  MACHINE_IDLE_UNTIL,
+  MACHINE_QUANTUM,
+  MACHINE_SLOTS,
+  MACHINE_TURN,
+  RUN,
 } from "../layout";
 import { interruptWakesOf, timerNextOf } from "../hart/interrupt";
 import { SLICE_WAIT, contextUpdate, sample, sliceRun } from "../hart/slice";
 import { floatUpdate } from "../hart/slow";
 import { slotTake } from "../mmu/tlb";
 
+/** Address of a hart block. */
 // @ts-ignore: decorator
 @inline
 export function hartAt(machine: usize, hart: u32): usize {
-  return <usize>load<u32>(machine + (<usize>hart << 2), MACHINE_HART_BLOCKS);
+  return <usize>load<u32>(machine + ((<usize>hart) << 2), MACHINE_HART_BLOCKS);
 }
 
 /** Brings a hart into RUN. */
@@ -56,7 +72,9 @@ function rotate(machine: usize, block: usize): void {
   store<u32>(machine, next == load<u32>(machine, MACHINE_HARTS) ? 0 : next, MACHINE_TURN);
 }
 
-/** All harts wait: gives the turn to the first one that has a reason to go on. False when none has. */
+/**
+ * All harts wait: gives the turn to the first one that has a reason to go on. False when none has.
+ */
 function wakeOne(machine: usize): bool {
   const harts = load<u32>(machine, MACHINE_HARTS);
   const turn = load<u32>(machine, MACHINE_TURN);

@@ -1,21 +1,23 @@
 /**
- * arena: where everything lies in the one linear memory. Written once by arenaInit; the memory is never grown.
+ * arena: where everything lies in the one linear memory. Written once by arenaInit; the memory is
+ * never grown.
  *
  * Owns    the header at ARENA and the cutting of the rest.
  * Used by every file of assembly/ that needs a table's address.
  *
- *   4096 RUN │ 8192 ARENA header │ 12288 static data │ 64 Ki TLB template │ 128 Ki slot TLBs │ zero page │ scratch chunk │
- *   pair table │
- *   machine blocks and hart blocks │ frame table │ decode chunks │ frame pool
+ *   4096 RUN │ 8192 header │ 12288 static data │ 64 Ki TLB template │ 128 Ki slot TLBs │ zero page
+ *   │ scratch chunk │ pair table │ machines with their harts │ frame table │ decode chunks │ frames
  */
 import { FRAME_BYTES, HARTS_MAX, HART_BYTES, MACHINE_BYTES } from "../layout";
-import { CHUNK_BYTES } from "../hart/decode";
+import { CHUNK_BYTES } from "../hart/chunk";
 
 export const ARENA: usize = 8192;
 export const ARENA_FRAMES_TOTAL: usize = 0;
 export const ARENA_FRAMES_FREE: usize = 4;
 export const ARENA_FREE_HEAD: usize = 8;
-/** First frame number never handed out yet (frames above it are untouched, so they cost nothing). */
+/**
+ * First frame number never handed out yet (frames above it are untouched, so they cost nothing).
+ */
 export const ARENA_FRAME_FRESH: usize = 12;
 export const ARENA_FRAME_TABLE: usize = 16;
 export const ARENA_POOL: usize = 20;
@@ -52,8 +54,8 @@ function pageUp(address: usize): usize {
 }
 
 /**
- * Cuts an arena of `arenaPages` x 64 KiB for `machinesMax` machines. Returns 0, or the pages needed at least. The last
- * 64 KiB stay unused: an access of 8 bytes never wraps around 4 GiB.
+ * Cuts an arena of `arenaPages` x 64 KiB for `machinesMax` machines. Returns 0, or the pages needed
+ * at least. The last 64 KiB stay unused: an access of 8 bytes never wraps around 4 GiB.
  */
 export function arenaInit(arenaPages: u32, machinesMax: u32): u32 {
   const end: u64 = (<u64>(arenaPages < 65536 ? arenaPages : 65536) - 1) << 16;

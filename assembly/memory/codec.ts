@@ -14,7 +14,8 @@ export function pageIsZero(at: usize): bool {
   return true;
 }
 
-// Odd constants with no structure: the first 64 bits of the fractional parts of sqrt(2), sqrt(3), sqrt(5), sqrt(7), made odd.
+// Odd constants with no structure: the first 64 bits of the fractional parts of sqrt(2), sqrt(3),
+// sqrt(5), sqrt(7), made odd.
 const K0: u64 = 0x6a09e667f3bcc909;
 const K1: u64 = 0xbb67ae8584caa73b;
 const K2: u64 = 0x3c6ef372fe94f82b;
@@ -29,7 +30,10 @@ function mix(value: u64): u64 {
   return value ^ (value >> 32);
 }
 
-/** Absorbs one word into a lane; for a fixed lane a bijection of the word, for a fixed word one of the lane. */
+/**
+ * Absorbs one word into a lane; for a fixed lane a bijection of the word, for a fixed word one of
+ * the lane.
+ */
 // @ts-ignore: decorator
 @inline
 function absorb(lane: u64, word: u64): u64 {
@@ -37,8 +41,8 @@ function absorb(lane: u64, word: u64): u64 {
 }
 
 /**
- * Folds the page at `at`, which is guest page `page`, into the four lanes at `lanes`. Not cryptographic: two
- * different states collide by accident only.
+ * Folds the page at `at`, which is guest page `page`, into the four lanes at `lanes`. Not
+ * cryptographic: two different states collide by accident only.
  */
 export function pageFold(lanes: usize, page: u32, at: usize): void {
   let a = K0 ^ page;

@@ -1,21 +1,32 @@
 /**
- * door: the one way by which bytes of RAM change outside the TLB's fast path: slow stores, device DMA, the loader, the
- * debugger. Whatever was derived from the bytes (translations, decoded code) goes before the next instruction.
+ * door: the one way by which bytes of RAM change outside the TLB's fast path: slow stores, device
+ * DMA, the loader, the debugger. Whatever was derived from the bytes (translations, decoded code)
+ * goes before the next instruction.
  *
  * Used by hart/slow.ts, isa/amo.ts, machine.ts.
  * Holds   a store that replaces a valid page-table entry drops what was translated through it.
  */
 import { ARENA, ARENA_EPOCH } from "./arena";
 import {
-  FRAME_CHUNK, FRAME_STORES, FRAME_WALK_EPOCH, FRAME_WALK_REGION, WALK_MANY, chunkRelease, frameAddress, frameEntry,
+  FRAME_CHUNK,
+  FRAME_STORES,
+  FRAME_WALK_EPOCH,
+  FRAME_WALK_REGION,
+  WALK_MANY,
+  chunkRelease,
+  frameAddress,
+  frameEntry,
 } from "./frames";
-import { CHUNK_MAP } from "../hart/decode";
+import { CHUNK_MAP } from "../hart/chunk";
 import { instructionDropAll, tlbDropAll, tlbDropPage } from "../mmu/tlb";
 
 /** After this many slow stores a walked or code frame is given another chance to be plain data. */
 const STORES_MAX: u32 = 256;
 
-/** Drops the decoded code of a frame when the bytes [offset, offset + bytes) belong to a decoded instruction. */
+/**
+ * Drops the decoded code of a frame when the bytes [offset, offset + bytes) belong to a decoded
+ * instruction.
+ */
 function codeStored(entry: usize, offset: u32, bytes: u32): void {
   const chunk = <usize>load<u32>(entry, FRAME_CHUNK);
   const stores = load<u32>(entry, FRAME_STORES) + 1;
@@ -32,7 +43,10 @@ function codeStored(entry: usize, offset: u32, bytes: u32): void {
   instructionDropAll();
 }
 
-/** Drops what was translated through the page-table entries in [offset, offset + bytes), if they were valid. */
+/**
+ * Drops what was translated through the page-table entries in [offset, offset + bytes), if they
+ * were valid.
+ */
 function tableStored(machine: usize, frame: u32, entry: usize, offset: u32, bytes: u32): void {
   const region = load<u32>(entry, FRAME_WALK_REGION);
   const stores = load<u32>(entry, FRAME_STORES) + 1;
@@ -49,7 +63,9 @@ function tableStored(machine: usize, frame: u32, entry: usize, offset: u32, byte
   if (stores > STORES_MAX) tlbDropAll(machine);
 }
 
-/** To be called before [offset, offset + bytes) of a frame changes. The range lies within the frame. */
+/**
+ * To be called before [offset, offset + bytes) of a frame changes. The range lies within the frame.
+ */
 export function frameChanging(machine: usize, frame: u32, offset: u32, bytes: u32): void {
   const entry = frameEntry(frame);
   if (load<u32>(entry, FRAME_CHUNK) != 0) codeStored(entry, offset, bytes);

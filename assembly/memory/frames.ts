@@ -3,17 +3,28 @@
  *
  * Owns    the frame table, the free list, and the assignment of decode chunks to frames.
  * Used by memory/stage2.ts (guest pages, leaves, roots), mmu/* (marks), hart/fetch.ts (chunks).
- * Holds   a frame's reference count = the stage-2 entries naming it in distinct live leaves (leaves, roots: their
- *         holders); a frame with a chunk has no write tag in any TLB.
+ * Holds   a frame's reference count = the stage-2 entries naming it in distinct live leaves
+ *         (leaves, roots: their holders); a frame with a chunk has no write tag in any TLB.
  *
- *   entry   references u32 │ write epoch u32 │ chunk u32 │ next free u32 │ walk epoch u32 │ walk page u32 │ stores u32 │ node u32
+ *   entry   references u32 │ write epoch u32 │ chunk u32 │ next free u32
+ *           │ walk epoch u32 │ walk region u32 │ slow stores u32 │ node u32
  */
 import { FRAME_SHIFT } from "../layout";
 import {
-  ARENA, ARENA_CHUNKS, ARENA_CHUNK_COUNT, ARENA_CHUNK_FREE, ARENA_CHUNK_NEXT, ARENA_FRAMES_FREE, ARENA_FRAMES_TOTAL,
-  ARENA_FRAME_FRESH, ARENA_FRAME_TABLE, ARENA_FREE_HEAD, ARENA_POOL,
+  ARENA,
+  ARENA_CHUNKS,
+  ARENA_CHUNK_COUNT,
+  ARENA_CHUNK_FREE,
+  ARENA_CHUNK_NEXT,
+  ARENA_FRAMES_FREE,
+  ARENA_FRAMES_TOTAL,
+  ARENA_FRAME_FRESH,
+  ARENA_FRAME_TABLE,
+  ARENA_FREE_HEAD,
+  ARENA_POOL,
 } from "./arena";
-import { CHUNK_BYTES, CHUNK_FRAME, CHUNK_RAW, chunkClear } from "../hart/decode";
+import { CHUNK_BYTES, CHUNK_FRAME, CHUNK_RAW } from "../hart/chunk";
+import { chunkClear } from "../hart/decode";
 
 export const FRAME_REFERENCES: usize = 0;
 /** Epoch in which a write tag for the frame was installed. */
@@ -23,23 +34,27 @@ export const FRAME_CHUNK: usize = 8;
 export const FRAME_NEXT: usize = 12;
 /** Epoch in which a page-table walk read the frame. */
 export const FRAME_WALK_EPOCH: usize = 16;
-/** Virtual page number >> 9 (low 32 bits) that the frame maps as a last-level table, or WALK_MANY. */
+/**
+ * Virtual page number >> 9 (low 32 bits) that the frame maps as a last-level table, or WALK_MANY.
+ */
 export const FRAME_WALK_REGION: usize = 20;
 /** Slow stores since the frame was marked. */
 export const FRAME_STORES: usize = 24;
 export const FRAME_NODE: usize = 28;
 export const WALK_MANY: u32 = 0xffffffff;
 
+/** Address of a frame's entry. */
 // @ts-ignore: decorator
 @inline
 export function frameEntry(frame: u32): usize {
-  return <usize>load<u32>(ARENA, ARENA_FRAME_TABLE) + (<usize>frame << 5);
+  return <usize>load<u32>(ARENA, ARENA_FRAME_TABLE) + ((<usize>frame) << 5);
 }
 
+/** Address of a frame's 4096 bytes. */
 // @ts-ignore: decorator
 @inline
 export function frameAddress(frame: u32): usize {
-  return <usize>load<u32>(ARENA, ARENA_POOL) + (<usize>frame << FRAME_SHIFT);
+  return <usize>load<u32>(ARENA, ARENA_POOL) + ((<usize>frame) << FRAME_SHIFT);
 }
 
 /** Frame that holds a byte of the pool. */
@@ -89,7 +104,10 @@ export function chunkRelease(entry: usize): void {
   store<u32>(ARENA, <u32>chunk, ARENA_CHUNK_FREE);
 }
 
-/** An empty chunk for a frame, or 0 when all are in use (the caller drops all of them and asks again). */
+/**
+ * An empty chunk for a frame, or 0 when all are in use (the caller drops all of them and asks
+ * again).
+ */
 export function chunkAssign(frame: u32): usize {
   let chunk = <usize>load<u32>(ARENA, ARENA_CHUNK_FREE);
   if (chunk != 0) store<u32>(ARENA, load<u32>(chunk, CHUNK_RAW), ARENA_CHUNK_FREE);

@@ -1,14 +1,24 @@
 /**
- * stage2: the table from guest frame number (gfn) to where the page is. All writers use the door here.
+ * stage2: the table from guest frame number (gfn) to where the page is. All writers use the door
+ * here.
  *
  * Owns    a machine's root and leaves (each one frame of the pool).
  * Used by mmu/*, hart/slow.ts, machine.ts.
  * Holds   an entry is one kind; MACHINE_FRAMES counts root, leaves and pages.
  *
- *   root    1024 x u32 leaf frame (0 = all ZERO) ──► leaf 512 x u64 {kind bits 0-3, frame bits 32-63}
+ *   root   1024 x u32 leaf frame (0 = all ZERO) ──► leaf
+ *   leaf   512 x u64 {kind bits 0-3, frame bits 32-63}
  */
-import { FRAME_BYTES, KIND_FRAME, KIND_ZERO, LEAF_ENTRIES, MACHINE_FRAMES, MACHINE_RAM_PAGES, MACHINE_ROOT,
-  ROOT_SLOTS } from "../layout";
+import {
+  FRAME_BYTES,
+  KIND_FRAME,
+  KIND_ZERO,
+  LEAF_ENTRIES,
+  MACHINE_FRAMES,
+  MACHINE_RAM_PAGES,
+  MACHINE_ROOT,
+  ROOT_SLOTS,
+} from "../layout";
 import { ZERO_PAGE } from "./arena";
 import { frameAddress, frameAlloc, frameRelease } from "./frames";
 
@@ -30,14 +40,14 @@ function counted(machine: usize, change: i32): void {
 // @ts-ignore: decorator
 @inline
 function rootSlot(machine: usize, page: u32): usize {
-  return frameAddress(load<u32>(machine, MACHINE_ROOT)) + (<usize>(page >> 9) << 2);
+  return frameAddress(load<u32>(machine, MACHINE_ROOT)) + ((<usize>(page >> 9)) << 2);
 }
 
 /** Frame of RAM page `page`, or 0 while it is ZERO. */
 export function stage2Frame(machine: usize, page: u32): u32 {
   const leaf = load<u32>(rootSlot(machine, page));
   if (leaf == 0) return 0;
-  const entry = load<u64>(frameAddress(leaf) + (<usize>(page & 511) << 3));
+  const entry = load<u64>(frameAddress(leaf) + ((<usize>(page & 511)) << 3));
   return (<u32>entry & 15) == KIND_FRAME ? <u32>(entry >> 32) : 0;
 }
 
@@ -57,12 +67,12 @@ export function stage2Own(machine: usize, page: u32): u32 {
     store<u32>(slot, leaf);
     counted(machine, 1);
   }
-  const at = frameAddress(leaf) + (<usize>(page & 511) << 3);
+  const at = frameAddress(leaf) + ((<usize>(page & 511)) << 3);
   const entry = load<u64>(at);
   if ((<u32>entry & 15) != KIND_ZERO) return <u32>(entry >> 32);
   const frame = frameAlloc();
   if (frame == 0) return 0;
-  store<u64>(at, (<u64>frame << 32) | KIND_FRAME);
+  store<u64>(at, ((<u64>frame) << 32) | KIND_FRAME);
   counted(machine, 1);
   return frame;
 }
@@ -80,11 +90,11 @@ export function stage2New(machine: usize): bool {
 export function stage2Delete(machine: usize): void {
   const root = frameAddress(load<u32>(machine, MACHINE_ROOT));
   for (let index: u32 = 0; index < <u32>ROOT_SLOTS; index++) {
-    const leaf = load<u32>(root + (<usize>index << 2));
+    const leaf = load<u32>(root + ((<usize>index) << 2));
     if (leaf == 0) continue;
     const base = frameAddress(leaf);
     for (let entry: u32 = 0; entry < <u32>LEAF_ENTRIES; entry++) {
-      const value = load<u64>(base + (<usize>entry << 3));
+      const value = load<u64>(base + ((<usize>entry) << 3));
       if ((<u32>value & 15) == KIND_FRAME) frameRelease(<u32>(value >> 32));
     }
     frameRelease(leaf);

@@ -1,18 +1,28 @@
 /**
- * tlb: the software TLBs of the running slot. Coherent with the page tables, so invisible to the guest.
+ * tlb: the software TLBs of the running slot. Coherent with the page tables, so invisible to the
+ * guest.
  *
- * Owns    for each of 8 harts and each regime (U, S, S with SUM, M): a read array, a write array and an instruction array,
- *         and a log of the data slots filled since the last drop.
+ * Owns    for each of 8 harts and each regime (U, S, S with SUM, M): a read array, a write array
+ *         and an instruction array, and a log of the data slots filled since the last drop.
  * Used by hart/run.ts (probes), mmu/translate.ts (fills), memory doors (drops).
- * Holds   the invalid data tag of slot i is (i ^ 1) << 12, which no address that indexes slot i can match; the invalid
- *         instruction tag is 1, which no page address equals. A frame read by a walk in this epoch, or with decoded code,
- *         has no write tag. The epoch ends when nothing at all is cached.
+ * Holds   the invalid data tag of slot i is (i ^ 1) << 12, which no address that indexes slot i can
+ *         match; the invalid instruction tag is 1, which no page address equals. A frame read by a
+ *         walk in this epoch, or with decoded code, has no write tag. The epoch ends when nothing
+ *         at all is cached.
  *
  *   data entry          tag u64 │ host address - virtual address u32 │ -        16 bytes
  *   instruction entry   page u64 │ chunk u32 │ -                                16 bytes
  */
 import { FRAME_SHIFT, MACHINE_COUNT_FLUSHES, MACHINE_FLUSHES, MACHINE_HARTS } from "../layout";
-import { ARENA, ARENA_EPOCH, ARENA_SLOT_OWNER, ARENA_ZERO_MAPPED, TLB_BASE, TLB_TEMPLATE, ZERO_PAGE } from "../memory/arena";
+import {
+  ARENA,
+  ARENA_EPOCH,
+  ARENA_SLOT_OWNER,
+  ARENA_ZERO_MAPPED,
+  TLB_BASE,
+  TLB_TEMPLATE,
+  ZERO_PAGE,
+} from "../memory/arena";
 import { FRAME_WRITE_EPOCH, frameAddress, frameEntry } from "../memory/frames";
 
 export const TLB_SLOTS: u32 = 1024;
@@ -38,12 +48,14 @@ const LOG_MAX: u32 = 1020;
 /** Everything of one hart: 128 KiB data, 16 KiB instruction, 4 KiB log. */
 export const TLB_HART: usize = LOG_OFFSET + 4096;
 
+/** Address of a hart's TLBs. */
 // @ts-ignore: decorator
 @inline
 export function tlbOf(hart: u32): usize {
   return TLB_BASE + <usize>hart * TLB_HART;
 }
 
+/** Address of the instruction TLB of a hart in a privilege mode (0, 1, 3). */
 // @ts-ignore: decorator
 @inline
 export function itlbOf(hart: u32, privilege: u32): usize {
@@ -53,8 +65,8 @@ export function itlbOf(hart: u32, privilege: u32): usize {
 /** Writes the template and empties everything. Called once. */
 export function tlbInit(): void {
   for (let slot: u32 = 0; slot < TLB_SLOTS; slot++) {
-    const at = TLB_TEMPLATE + (<usize>slot << 4);
-    store<u64>(at, <u64>(slot ^ 1) << 12);
+    const at = TLB_TEMPLATE + ((<usize>slot) << 4);
+    store<u64>(at, (<u64>(slot ^ 1)) << 12);
     store<u64>(at, 0, 8);
   }
   for (let hart: u32 = 0; hart < 8; hart++) {
@@ -67,19 +79,20 @@ export function tlbInit(): void {
 // @ts-ignore: decorator
 @inline
 function logged(base: usize, index: u32): u32 {
-  return <u32>load<u16>(base + LOG_OFFSET + (<usize>index << 1), 4);
+  return <u32>load<u16>(base + LOG_OFFSET + ((<usize>index) << 1), 4);
 }
 
 function dataDrop(hart: u32): void {
   const base = tlbOf(hart);
   const count = load<u32>(base + LOG_OFFSET);
   if (count >= LOG_MAX) {
-    for (let array: usize = 0; array < 8; array++) memory.copy(base + array * TLB_ARRAY, TLB_TEMPLATE, TLB_ARRAY);
+    for (let array: usize = 0; array < 8; array++)
+      memory.copy(base + array * TLB_ARRAY, TLB_TEMPLATE, TLB_ARRAY);
   } else {
     for (let index: u32 = 0; index < count; index++) {
       const word = logged(base, index);
-      const at = base + <usize>(word >> 10) * TLB_REGIME + (<usize>(word & 1023) << 4);
-      const tag = <u64>((word & 1023) ^ 1) << 12;
+      const at = base + <usize>(word >> 10) * TLB_REGIME + ((<usize>(word & 1023)) << 4);
+      const tag = (<u64>((word & 1023) ^ 1)) << 12;
       store<u64>(at, tag);
       store<u64>(at, tag, TLB_WRITE);
     }
@@ -97,7 +110,10 @@ export function instructionDropAll(): void {
   for (let hart: u32 = 0; hart < 8; hart++) instructionDrop(hart);
 }
 
-/** Drops every translation of one hart (a satp or PMP write). Ends the epoch when the machine has no other. */
+/**
+ * Drops every translation of one hart (a satp or PMP write). Ends the epoch when the machine has no
+ * other.
+ */
 export function tlbDropHart(machine: usize, hart: u32): void {
   dataDrop(hart);
   instructionDrop(hart);
@@ -136,7 +152,7 @@ export function slotTake(machine: usize): void {
 function logFill(base: usize, regime: u32, slot: u32): void {
   const count = load<u32>(base + LOG_OFFSET);
   if (count >= LOG_MAX) return;
-  store<u16>(base + LOG_OFFSET + (<usize>count << 1), <u16>((regime << 10) | slot), 4);
+  store<u16>(base + LOG_OFFSET + ((<usize>count) << 1), <u16>((regime << 10) | slot), 4);
   store<u32>(base + LOG_OFFSET, count + 1);
 }
 
@@ -144,7 +160,7 @@ function logFill(base: usize, regime: u32, slot: u32): void {
 export function tlbFillRead(hart: u32, regime: u32, va: u64, host: usize): void {
   const slot = <u32>(va >> FRAME_SHIFT) & (TLB_SLOTS - 1);
   const base = tlbOf(hart);
-  const at = base + <usize>regime * TLB_REGIME + (<usize>slot << 4);
+  const at = base + <usize>regime * TLB_REGIME + ((<usize>slot) << 4);
   const page = va & ~0xfff;
   store<u64>(at, page);
   store<u32>(at, <u32>host - <u32>page, TLB_ADDEND);
@@ -152,11 +168,13 @@ export function tlbFillRead(hart: u32, regime: u32, va: u64, host: usize): void 
   logFill(base, regime, slot);
 }
 
-/** Installs a write tag. The caller has made sure that the frame is owned, not walked and not code. */
+/**
+ * Installs a write tag. The caller has made sure that the frame is owned, not walked and not code.
+ */
 export function tlbFillWrite(hart: u32, regime: u32, va: u64, frame: u32): void {
   const slot = <u32>(va >> FRAME_SHIFT) & (TLB_SLOTS - 1);
   const base = tlbOf(hart);
-  const at = base + <usize>regime * TLB_REGIME + (<usize>slot << 4);
+  const at = base + <usize>regime * TLB_REGIME + ((<usize>slot) << 4);
   const page = va & ~0xfff;
   store<u64>(at, page, TLB_WRITE);
   store<u32>(at, <u32>frameAddress(frame) - <u32>page, TLB_WRITE + TLB_ADDEND);
@@ -168,10 +186,14 @@ export function tlbFillWrite(hart: u32, regime: u32, va: u64, frame: u32): void 
 @inline
 function dropIfAt(at: usize, slot: u32, host: usize): void {
   const tag = load<u64>(at);
-  if (<usize>(<u32>tag + load<u32>(at, TLB_ADDEND)) == host) store<u64>(at, <u64>(slot ^ 1) << 12);
+  if (<usize>(<u32>tag + load<u32>(at, TLB_ADDEND)) == host)
+    store<u64>(at, (<u64>(slot ^ 1)) << 12);
 }
 
-/** Drops, on every hart, the tags in the read arrays (`offset` 0) or write arrays (TLB_WRITE) that lead to `host`. */
+/**
+ * Drops, on every hart, the tags in the read arrays (`offset` 0) or write arrays (TLB_WRITE) that
+ * lead to `host`.
+ */
 function dropHost(host: usize, offset: usize): void {
   for (let hart: u32 = 0; hart < 8; hart++) {
     const base = tlbOf(hart);
@@ -180,13 +202,18 @@ function dropHost(host: usize, offset: usize): void {
       for (let index: u32 = 0; index < count; index++) {
         const word = logged(base, index);
         const slot = word & 1023;
-        dropIfAt(base + <usize>(word >> 10) * TLB_REGIME + (<usize>slot << 4) + offset, slot, host);
+        dropIfAt(
+          base + <usize>(word >> 10) * TLB_REGIME + ((<usize>slot) << 4) + offset,
+          slot,
+          host,
+        );
       }
       continue;
     }
     for (let regime: usize = 0; regime < 4; regime++) {
       const array = base + regime * TLB_REGIME + offset;
-      for (let slot: u32 = 0; slot < TLB_SLOTS; slot++) dropIfAt(array + (<usize>slot << 4), slot, host);
+      for (let slot: u32 = 0; slot < TLB_SLOTS; slot++)
+        dropIfAt(array + ((<usize>slot) << 4), slot, host);
     }
   }
 }
@@ -206,19 +233,22 @@ export function zeroTagsDrop(): void {
   store<u32>(ARENA, 0, ARENA_ZERO_MAPPED);
 }
 
-/** Drops whatever is cached for one virtual page number (low 32 bits of it) on every hart of the machine. */
+/**
+ * Drops whatever is cached for one virtual page number (low 32 bits of it) on every hart of the
+ * machine.
+ */
 export function tlbDropPage(machine: usize, page: u32): void {
   const harts = load<u32>(machine, MACHINE_HARTS);
   const slot = page & (TLB_SLOTS - 1);
-  const tag = <u64>(slot ^ 1) << 12;
+  const tag = (<u64>(slot ^ 1)) << 12;
   for (let hart: u32 = 0; hart < harts; hart++) {
     const base = tlbOf(hart);
     for (let regime: usize = 0; regime < 3; regime++) {
-      const at = base + regime * TLB_REGIME + (<usize>slot << 4);
+      const at = base + regime * TLB_REGIME + ((<usize>slot) << 4);
       store<u64>(at, tag);
       store<u64>(at, tag, TLB_WRITE);
     }
-    const instruction = base + ITLB_OFFSET + (<usize>(page & (ITLB_SLOTS - 1)) << 4);
+    const instruction = base + ITLB_OFFSET + ((<usize>(page & (ITLB_SLOTS - 1))) << 4);
     store<u64>(instruction, 1);
     store<u64>(instruction, 1, ITLB_ARRAY);
   }

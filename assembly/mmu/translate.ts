@@ -3,21 +3,47 @@
  *
  * Owns    nothing; writes HART_PHYSICAL, HART_TRAP_CAUSE and HART_TRAP_VALUE.
  * Used by hart/slow.ts, hart/fetch.ts, machine.ts (debugger).
- * Holds   every page-table frame that a cached translation came from is marked with the epoch, has no write tag, and
- *         a store to it goes through memory/door.ts. Faults are never cached.
+ * Holds   every page-table frame that a cached translation came from is marked with the epoch, has
+ *         no write tag, and a store to it goes through memory/door.ts. Faults are never cached.
  */
 import {
-  HART_DATA_PRIV, HART_ID, HART_MENVCFG, HART_MSTATUS, HART_PHYSICAL, HART_PMP_ACTIVE, HART_REGIME, HART_SATP,
-  HART_TRAP_CAUSE, HART_TRAP_VALUE, MACHINE_COUNT_FILLS, MACHINE_TOHOST, RUN,
+  HART_DATA_PRIV,
+  HART_ID,
+  HART_MENVCFG,
+  HART_MSTATUS,
+  HART_PHYSICAL,
+  HART_PMP_ACTIVE,
+  HART_REGIME,
+  HART_SATP,
+  HART_TRAP_CAUSE,
+  HART_TRAP_VALUE,
+  MACHINE_COUNT_FILLS,
+  MACHINE_TOHOST,
+  RUN,
 } from "../layout";
 import { ARENA, ARENA_EPOCH } from "../memory/arena";
 import {
-  FRAME_CHUNK, FRAME_STORES, FRAME_WALK_EPOCH, FRAME_WALK_REGION, WALK_MANY, chunkRelease, frameAddress, frameEntry,
+  FRAME_CHUNK,
+  FRAME_STORES,
+  FRAME_WALK_EPOCH,
+  FRAME_WALK_REGION,
+  WALK_MANY,
+  chunkRelease,
+  frameAddress,
+  frameEntry,
 } from "../memory/frames";
 import { ramPage, stage2Frame, stage2Own, stage2Read } from "../memory/stage2";
 import { MENVCFG_ADUE } from "../hart/state";
 import { pmpAllows, pmpPageUniform } from "./pmp";
-import { REGIME_MACHINE, REGIME_SUM, instructionDropAll, tlbFillRead, tlbFillWrite, writeTagsDrop, zeroTagsDrop } from "./tlb";
+import {
+  REGIME_MACHINE,
+  REGIME_SUM,
+  instructionDropAll,
+  tlbFillRead,
+  tlbFillWrite,
+  writeTagsDrop,
+  zeroTagsDrop,
+} from "./tlb";
 
 export const ACCESS_LOAD: u32 = 0;
 export const ACCESS_STORE: u32 = 1;
@@ -50,12 +76,16 @@ export function faultSet(access: u32, isAccessFault: bool, va: u64): u32 {
   return TRANSLATE_TRAP;
 }
 
-/** Marks a frame that a walk reads for a translation about to be cached. `region` is va >> 21 for a last-level table. */
+/**
+ * Marks a frame that a walk reads for a translation about to be cached. `region` is va >> 21 for a
+ * last-level table.
+ */
 function walkMark(frame: u32, region: u32): void {
   const entry = frameEntry(frame);
   const epoch = load<u32>(ARENA, ARENA_EPOCH);
   if (load<u32>(entry, FRAME_WALK_EPOCH) == epoch) {
-    if (load<u32>(entry, FRAME_WALK_REGION) != region) store<u32>(entry, WALK_MANY, FRAME_WALK_REGION);
+    if (load<u32>(entry, FRAME_WALK_REGION) != region)
+      store<u32>(entry, WALK_MANY, FRAME_WALK_REGION);
     return;
   }
   store<u32>(entry, epoch, FRAME_WALK_EPOCH);
@@ -74,13 +104,18 @@ function leafAllows(pte: u64, access: u32, priv: u32, mstatus: u64): bool {
   return (pte & PTE_R) != 0 || ((mstatus & MSTATUS_MXR) != 0 && (pte & PTE_X) != 0);
 }
 
-/** Sets A (and D) in memory when the leaf lacks them. False: a page fault is due; access-fault cases never get here. */
+/**
+ * Sets A (and D) in memory when the leaf lacks them. False: a page fault is due; access-fault cases
+ * never get here.
+ */
 function accessedSet(machine: usize, at: u64, pte: u64, access: u32): bool {
   const wanted = PTE_A | (access == ACCESS_STORE ? PTE_D : 0);
   if ((pte & wanted) == wanted) return true;
   if ((load<u64>(RUN, HART_MENVCFG) & MENVCFG_ADUE) == 0) return false; // Svade
-  const frame = stage2Own(machine, ramPage(machine, at)); // it holds a valid entry, so it is no ZERO page
-  if (load<u32>(frameEntry(frame), FRAME_CHUNK) != 0) { // not frameChanging: the entry still maps the same page
+  // it holds a valid entry, so it is no ZERO page
+  const frame = stage2Own(machine, ramPage(machine, at));
+  if (load<u32>(frameEntry(frame), FRAME_CHUNK) != 0) {
+    // not frameChanging: the entry still maps the same page
     chunkRelease(frameEntry(frame));
     instructionDropAll();
   }
@@ -89,8 +124,8 @@ function accessedSet(machine: usize, at: u64, pte: u64, access: u32): bool {
 }
 
 /**
- * Walks the tables for `va`. 0 with the address in HART_PHYSICAL, or a trap. `priv` is the effective privilege.
- * Privileged 4.3.2.
+ * Walks the tables for `va`. 0 with the address in HART_PHYSICAL, or a trap. `priv` is the
+ * effective privilege. Privileged 4.3.2.
  */
 export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
   const satp = load<u64>(RUN, HART_SATP);
@@ -101,7 +136,7 @@ export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
   }
   const levels = mode - 5; // 8, 9, 10: 3, 4, 5 levels
   const unused = 64 - (12 + 9 * levels);
-  if (<u64>((<i64>(va << unused)) >> unused) != va) return faultSet(access, false, va);
+  if (<u64>(<i64>(va << unused) >> unused) != va) return faultSet(access, false, va);
   const mstatus = load<u64>(RUN, HART_MSTATUS);
   const checksPmp = load<u32>(RUN, HART_PMP_ACTIVE) != 0;
   let table = (satp & 0xfffffffffff) << 12;
@@ -121,14 +156,21 @@ export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
     walkMark(frame, level == 0 ? <u32>(va >> 21) : WALK_MANY);
     const next = (pte & PTE_PPN) << 2;
     if ((pte & (PTE_R | PTE_X)) == 0) {
-      if ((pte & (PTE_A | PTE_D | PTE_U)) != 0) return faultSet(access, false, va); // reserved in a pointer
+      // reserved in a pointer
+      if ((pte & (PTE_A | PTE_D | PTE_U)) != 0) return faultSet(access, false, va);
       table = next;
       continue;
     }
-    const span = (<u64>1 << shift) - 1;
-    if (!leafAllows(pte, access, priv, mstatus) || (next & span) != 0) return faultSet(access, false, va);
-    if (checksPmp && (pte & (PTE_A | (access == ACCESS_STORE ? PTE_D : 0))) != (PTE_A | (access == ACCESS_STORE ? PTE_D : 0)) &&
-      (load<u64>(RUN, HART_MENVCFG) & MENVCFG_ADUE) != 0 && !pmpAllows(at, 8, 2, 1)) {
+    const span = ((<u64>1) << shift) - 1;
+    if (!leafAllows(pte, access, priv, mstatus) || (next & span) != 0)
+      return faultSet(access, false, va);
+    if (
+      checksPmp &&
+      (pte & (PTE_A | (access == ACCESS_STORE ? PTE_D : 0))) !=
+        (PTE_A | (access == ACCESS_STORE ? PTE_D : 0)) &&
+      (load<u64>(RUN, HART_MENVCFG) & MENVCFG_ADUE) != 0 &&
+      !pmpAllows(at, 8, 2, 1)
+    ) {
       return faultSet(access, true, va);
     }
     if (!accessedSet(machine, at, pte, access)) return faultSet(access, false, va);
@@ -139,8 +181,9 @@ export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
 }
 
 /**
- * Translates a data access that does not cross a page, checks PMP, and fills the TLB when the page is RAM with uniform
- * rights. 0: HART_PHYSICAL is set (RAM or not). A store's page has a frame of its own after 0, if it is RAM.
+ * Translates a data access that does not cross a page, checks PMP, and fills the TLB when the page
+ * is RAM with uniform rights. 0: HART_PHYSICAL is set (RAM or not). A store's page has a frame of
+ * its own after 0, if it is RAM.
  */
 export function translateData(machine: usize, va: u64, bytes: u32, access: u32): u32 {
   const priv = load<u32>(RUN, HART_DATA_PRIV);
@@ -167,9 +210,12 @@ export function translateData(machine: usize, va: u64, bytes: u32, access: u32):
     zeroTagsDrop();
   }
   const entry = frameEntry(frame);
-  if (isUniform && load<u32>(entry, FRAME_CHUNK) == 0 &&
+  if (
+    isUniform &&
+    load<u32>(entry, FRAME_CHUNK) == 0 &&
     load<u32>(entry, FRAME_WALK_EPOCH) != load<u32>(ARENA, ARENA_EPOCH) &&
-    (load<u64>(machine, MACHINE_TOHOST) ^ physical) >> 12 != 0) {
+    (load<u64>(machine, MACHINE_TOHOST) ^ physical) >> 12 != 0
+  ) {
     store<u64>(machine, load<u64>(machine, MACHINE_COUNT_FILLS) + 1, MACHINE_COUNT_FILLS);
     tlbFillWrite(hart, regime, va, frame);
   }

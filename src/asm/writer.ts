@@ -26,6 +26,7 @@ interface Reference {
 
 const IMAGE_BYTES_MAX = 0x80000000;
 
+/** Code and data of an image as they are emitted. */
 export class ImageWriter {
   readonly base: bigint;
   #bytes = new Uint8Array(4096);

@@ -41,6 +41,7 @@ export interface DeviceContext {
   request(what: MachineRequest): void;
 }
 
+/** What a guest can ask of its machine through a device. */
 export type MachineRequest =
   | { kind: "poweroff"; code: number }
   | { kind: "reboot" }
