@@ -37,10 +37,10 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "mulHigh(a, b) - (<u64>(<i64>a >> 63) & b) - (<u64>(<i64>b >> 63) & a));",
   },
   {
-    title: "SH2ADD.UW forgets that its operand is a word",
-    file: "hart/run.ts",
-    from: "set(ip, (<u64><u32>x1(ip) << 2) + x2(ip));",
-    to: "set(ip, (x1(ip) << 2) + x2(ip));",
+    title: "SH2ADD is decoded as SH1ADD",
+    file: "hart/decode.ts",
+    from: "funct3 == 4 ? OP_SH2ADD : funct3 == 6",
+    to: "funct3 == 4 ? OP_SH1ADD : funct3 == 6",
   },
   {
     title: "JALR writes its link before it reads its base",
@@ -69,8 +69,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     title: "an SC leaves the reservation standing",
     file: "isa/amo.ts",
-    from: "store<u64>(RUN, NONE, HART_RESERVATION); // an SC",
-    to: "// an SC",
+    from: "store<u64>(RUN, NONE, HART_RESERVATION);",
+    to: "",
   },
   {
     title: "a misaligned AMO reports a load",
@@ -228,15 +228,28 @@ export function mutationNamed(title: string): Mutation {
   return found;
 }
 
-function plant(folder: string, { title, file, from, to }: Mutation): void {
-  const path = join(folder, "assembly", file);
+/** Finds `from` however it is broken into lines. */
+function finderOf({ from }: Mutation): RegExp {
+  const tokens = from.match(/\w+|[^\w\s]/g) ?? [];
+  const escaped = tokens.map((token) => token.replace(/[^\w]/g, "\\$&"));
+  return new RegExp(escaped.join("\\s*").replaceAll("\\)", ",?\\s*\\)"));
+}
+
+/** True when the mutation can be planted: its source is as it was. */
+export function fitsSource(mutation: Mutation): boolean {
+  const source = readFileSync(join(ROOT, "assembly", mutation.file), "utf8");
+  return finderOf(mutation).test(source);
+}
+
+function plant(folder: string, mutation: Mutation): void {
+  const path = join(folder, "assembly", mutation.file);
   const source = readFileSync(path, "utf8");
-  if (!source.includes(from)) {
-    throw new Error(`mutation "${title}" no longer fits ${file}: bring it up to date`);
+  if (!finderOf(mutation).test(source)) {
+    throw new Error(`mutation "${mutation.title}" no longer fits ${mutation.file}`);
   }
   writeFileSync(
     path,
-    source.replace(from, () => to),
+    source.replace(finderOf(mutation), () => mutation.to),
   );
 }
 

@@ -7,7 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { QEMU, testNeeding } from "../helpers/need.ts";
 import { seedOf } from "../helpers/random.ts";
-import { mutationNamed } from "./mutations.ts";
+import { fitsSource, MUTATIONS, mutationNamed } from "./mutations.ts";
 import { Hunt } from "./planted.ts";
 import { builtCore } from "./rivulet.ts";
 
@@ -21,6 +21,10 @@ const PLANTED = [
 ];
 
 const hunt = new Hunt(SEED);
+
+test("every bug still fits the source", () => {
+  for (const mutation of MUTATIONS) assert.ok(fitsSource(mutation), mutation.title);
+});
 
 testNeeding(test, [QEMU], "the sound core passes the batches of the hunt", async () => {
   const { batches, evidence } = await hunt.run(builtCore(), BATCHES);
