@@ -200,7 +200,10 @@ export const HART_REGIME = 1028;
 /** Result of a slow load, and the physical address of the last translation. */
 export const HART_VALUE = 1032;
 export const HART_PHYSICAL = 1040;
-/** 1 when FS is Dirty and frm is legal: exact float moves need no check. */
+/**
+ * 0: FS is Off; 1: on, so that stores may go ahead; 2: Dirty and frm is legal, so that moves may
+ * too.
+ */
 export const HART_FP_ON = 1048;
 /** An MMIO load under way: its operation, rd, and the pc behind it. */
 export const HART_MMIO_OP = 1052;

@@ -145,6 +145,13 @@ function isFast(): bool {
 // @ts-ignore: decorator
 @inline
 function isOn(): bool {
+  return load<u32>(RUN, HART_FP_ON) == 2;
+}
+
+/** FS is not Off: a float register may be stored. */
+// @ts-ignore: decorator
+@inline
+function isOpen(): bool {
   return load<u32>(RUN, HART_FP_ON) != 0;
 }
 
@@ -590,7 +597,7 @@ export function interpret(): u32 {
       case op.OP_FSW: {
         const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
-        if (isOn() && va - load<u64>(at, TLB_WRITE) <= 4092) {
+        if (isOpen() && va - load<u64>(at, TLB_WRITE) <= 4092) {
           store<u32>(
             <usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)),
             load<u32>(<usize>load<u8>(ip, 3), RUN + HART_F),
@@ -604,7 +611,7 @@ export function interpret(): u32 {
       case op.OP_FSD: {
         const va = x1(ip) + <u64>(<i64>imm(ip));
         const at = tlb + <usize>((<u32>va >> 8) & TLB_MASK);
-        if (isOn() && va - load<u64>(at, TLB_WRITE) <= 4088) {
+        if (isOpen() && va - load<u64>(at, TLB_WRITE) <= 4088) {
           store<u64>(
             <usize>(<u32>va + load<u32>(at, TLB_WRITE + TLB_ADDEND)),
             load<u64>(<usize>load<u8>(ip, 3), RUN + HART_F),

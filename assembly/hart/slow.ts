@@ -60,8 +60,9 @@ function illegal(bits: u32): u32 {
 /** Recomputes what the hot loop keeps about FS, frm and fflags. */
 export function floatUpdate(): void {
   fpFastUpdate();
-  const isDirty = (load<u64>(RUN, HART_MSTATUS) & MSTATUS_FS) == MSTATUS_FS;
-  store<u32>(RUN, isDirty && load<u32>(RUN, HART_FRM) < 5 ? 1 : 0, HART_FP_ON);
+  const fs = load<u64>(RUN, HART_MSTATUS) & MSTATUS_FS;
+  const isFree = fs == MSTATUS_FS && load<u32>(RUN, HART_FRM) < 5;
+  store<u32>(RUN, isFree ? 2 : fs != 0 ? 1 : 0, HART_FP_ON);
 }
 
 function floatDirty(): void {

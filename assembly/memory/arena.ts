@@ -5,8 +5,8 @@
  * Owns    the header at ARENA and the cutting of the rest.
  * Used by every file of assembly/ that needs a table's address.
  *
- *   4096 RUN │ 8192 header │ 12288 static data │ 64 Ki TLB template │ 128 Ki slot TLBs │ zero page
- *   │ scratch chunk │ pair table │ machines with their harts │ frame table │ decode chunks │ frames
+ *   4096 RUN │ 8192 header │ 12288 static data │ 64 Ki TLB template │ 128 Ki slot TLBs
+ *   │ zero page │ scratch chunk │ pair table │ machines, harts │ frame table │ chunks │ frames
  */
 import { FRAME_BYTES, HARTS_MAX, HART_BYTES, MACHINE_BYTES } from "../layout";
 import { CHUNK_BYTES } from "../hart/chunk";
