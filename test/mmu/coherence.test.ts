@@ -1,6 +1,6 @@
 /**
- * coherence: whatever changes a page-table entry, code or a page that was not there, the very next instruction acts on
- * it, without SFENCE.VMA or FENCE.I (DESIGN.md section 3).
+ * coherence: whatever changes a page-table entry, code or a page that was not there, the very next
+ * instruction acts on it, without SFENCE.VMA or FENCE.I (DESIGN.md section 3).
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -34,10 +34,16 @@ function inWorld(mode: typeof SV39 | typeof SV57, harts: number, body: (world: W
   }
 }
 
-/** A way to make the doubleword at a physical address `value`; its last instruction is returned, not yet run. */
+/**
+ * A way to make the doubleword at a physical address `value`; its last instruction is returned, not
+ * yet run.
+ */
 interface Door {
   readonly name: string;
-  /** Of two doublewords in a row it writes the upper half of the first and the lower half of the second. */
+  /**
+   * Of two doublewords in a row it writes the upper half of the first and the lower half of the
+   * second.
+   */
   readonly isHalf?: boolean;
   readonly isZeroOnly?: boolean;
   before?(rig: Rig, at: bigint): void;
@@ -99,7 +105,10 @@ function look(rig: Rig, mode: "S" | "U", va: bigint): void {
   rig.step(mode === "S" ? "M as S" : "M as U", { kind: "ld", address: va });
 }
 
-/** Goes through one door, with the access as the next instruction of the same turn when the door is an instruction. */
+/**
+ * Goes through one door, with the access as the next instruction of the same turn when the door is
+ * an instruction.
+ */
 function goThrough(rig: Rig, door: Door, at: bigint, value: bigint, va: bigint): void {
   if (door.host !== undefined) {
     door.host(rig, at, value);
@@ -109,7 +118,10 @@ function goThrough(rig: Rig, door: Door, at: bigint, value: bigint, va: bigint):
   rig.step("S", last, { kind: "ld", address: va });
 }
 
-/** Edits the entry for `va` at `level` to each of `values`, through every door, with everything about the page cached. */
+/**
+ * Edits the entry for `va` at `level` to each of `values`, through every door, with everything
+ * about the page cached.
+ */
 function editEverywhere(world: World, va: bigint, level: number, values: readonly bigint[]): void {
   const { rig, space } = world;
   const at = space.entryAddress(va, level);
@@ -127,7 +139,10 @@ function editEverywhere(world: World, va: bigint, level: number, values: readonl
   }
 }
 
-/** New entries for a leaf: another page, fewer rights, A or D clear, a user's page, reserved bits, nothing. */
+/**
+ * New entries for a leaf: another page, fewer rights, A or D clear, a user's page, reserved bits,
+ * nothing.
+ */
 function leaves(old: bigint, other: bigint): bigint[] {
   return [
     entryOf(other, RWX),

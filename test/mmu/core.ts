@@ -1,6 +1,6 @@
 /**
- * core: the machine.wasm under test: the one of the build, or the one that RIVULET_CORE names, into which the deep suites
- * have planted a bug.
+ * core: the machine.wasm under test: the one of the build, or the one that RIVULET_CORE names, into
+ * which the deep suites have planted a bug.
  *
  * Used by the suites of test/mmu, test/memory and test/law0.
  */

@@ -1,10 +1,10 @@
 /**
- * instructions: the instructions that a step may be made of, each with its effect on the reference, and the page of stubs
- * that holds every pair of them once.
+ * instructions: the instructions that a step may be made of, each with its effect on the reference,
+ * and the page of stubs that holds every pair of them once.
  *
  * Used by rig.ts.
- * Holds   the first of a pair takes its address from a1, its operand from a2 and leaves its result in a0; the second uses
- *         a4, a5 and a3.
+ * Holds   the first of a pair takes its address from a1, its operand from a2 and leaves its result
+ *         in a0; the second uses a4, a5 and a3.
  */
 import { Assembler, encode, type Reg } from "../../src/asm/index.ts";
 import { type HartState, MASK, MSTATUS, PRIV, type Reference } from "./reference.ts";
@@ -90,7 +90,10 @@ function writeSatp(hart: HartState, operand: bigint): void {
   hart.satp = operand & 0xf000_0fff_ffff_ffffn;
 }
 
-/** By name. CSR operands must be ones that a hart of this shape can hold; the mstatus forms change SUM and MXR alone. */
+/**
+ * By name. CSR operands must be ones that a hart of this shape can hold; the mstatus forms change
+ * SUM and MXR alone.
+ */
 export const KINDS = {
   lbu: load("lbu", 1),
   lhu: load("lhu", 2),

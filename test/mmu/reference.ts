@@ -1,6 +1,6 @@
 /**
- * reference: what loads, stores, fetches, atomics and CSR writes do when every one of them walks the page tables anew:
- * no TLB, no decode cache, no table of frames; one flat array is the RAM.
+ * reference: what loads, stores, fetches, atomics and CSR writes do when every one of them walks
+ * the page tables anew: no TLB, no decode cache, no table of frames; one flat array is the RAM.
  *
  * Owns    its own copy of guest memory and of the harts' translation state.
  * Used by the suites of this folder, which compare each step of the core with it.
@@ -118,7 +118,8 @@ export class Reference {
     const mode = (hart.pmpConfig[entry] >> 3) & 3;
     if (mode === 1) return [entry === 0 ? 0n : hart.pmpAddress[entry - 1] << 2n, address];
     if (mode === 2) return [address, address + 4n];
-    // All ones cover whatever an address register can name, so also what has no physical address at all.
+    // All ones cover whatever an address register can name, so also what has no physical address at
+    // all.
     if (hart.pmpAddress[entry] === ADDRESS_ONES) return [0n, MASK + 1n];
     let bytes = 8n;
     for (let bit = hart.pmpAddress[entry]; (bit & 1n) === 1n; bit >>= 1n) bytes *= 2n;

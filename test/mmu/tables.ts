@@ -66,7 +66,9 @@ export class Space {
     return (BigInt(this.mode) << 60n) | (this.root >> 12n);
   }
 
-  /** Address of the entry for `va` at `level` (0 the last), with the tables above it made as needed. */
+  /**
+   * Address of the entry for `va` at `level` (0 the last), with the tables above it made as needed.
+   */
   entryAddress(va: bigint, level: number): bigint {
     let table = this.root;
     for (let at = this.levels - 1; ; at--) {

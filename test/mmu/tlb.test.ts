@@ -1,6 +1,6 @@
 /**
- * tlb: no address hits an empty TLB: loads, stores and fetches at every edge of the address space, in every mode, after
- * every kind of flush, do what a walk says.
+ * tlb: no address hits an empty TLB: loads, stores and fetches at every edge of the address space,
+ * in every mode, after every kind of flush, do what a walk says.
  *
  * The suite is DESIGN.md section 3's: a wrong invalid tag is a guest's way into the host's memory.
  */
@@ -35,7 +35,10 @@ const MODES: readonly Mode[] = ["M", "S", "U", "M as S", "M as U"];
 const LOADS = ["lbu", "lhu", "lwu", "ld"] as const;
 const STORES = ["sb", "sh", "sw", "sd"] as const;
 
-/** Addresses whose neighbourhood is tried: ends, canonical edges of each format, ends of RAM and of device space. */
+/**
+ * Addresses whose neighbourhood is tried: ends, canonical edges of each format, ends of RAM and of
+ * device space.
+ */
 const EDGES: readonly bigint[] = [
   0n,
   1n << 63n,
@@ -101,7 +104,10 @@ const FLUSHES: readonly Flush[] = [
   { name: "nothing", run: () => {} },
 ];
 
-/** Every kind of page at the edges of a space: what is there must be reached, what is not must fault. */
+/**
+ * Every kind of page at the edges of a space: what is there must be reached, what is not must
+ * fault.
+ */
 function mapEdges(space: Space): void {
   const top = 1n << space.bits;
   const half = top >> 1n;
@@ -135,7 +141,10 @@ function fillData(rig: Rig): void {
 const core = await makeCore();
 const rigs: Rig[] = [];
 
-/** A rig of one hart with an address space of that format. One core serves all: a machine must not see what others left. */
+/**
+ * A rig of one hart with an address space of that format. One core serves all: a machine must not
+ * see what others left.
+ */
 function makeRig(satpMode: SatpMode | 0): Rig {
   for (const rig of rigs.splice(0)) rig.dispose();
   const rig = new Rig(core, { ramPages: RAM_PAGES });
@@ -149,7 +158,10 @@ function makeRig(satpMode: SatpMode | 0): Rig {
   return rig;
 }
 
-/** Loads and stores of every size at `va`, with a value that a wrong hit would leave behind, and a jump there. */
+/**
+ * Loads and stores of every size at `va`, with a value that a wrong hit would leave behind, and a
+ * jump there.
+ */
 function tryAddress(
   rig: Rig,
   mode: Mode,

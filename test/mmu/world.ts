@@ -1,6 +1,6 @@
 /**
- * world: a rig with an address space in which everything can go wrong: data under several names, tables that are mapped
- * themselves, superpages, user pages, pages not there yet.
+ * world: a rig with an address space in which everything can go wrong: data under several names,
+ * tables that are mapped themselves, superpages, user pages, pages not there yet.
  *
  * Used by the suites of this folder.
  *
