@@ -10,7 +10,9 @@ import { OPERATIONS, type Operation } from "./fp-operations.ts";
 import { FpProbe, OLD_F, OLD_X, type ProbeCase, type ProbeResult } from "./fp-probe.ts";
 
 const seed = Number(process.env.SEED ?? 20261122);
-/** Cases per operation, mode and combination of signed kinds, for up to two operands; one for three. */
+/**
+ * Cases per operation, mode and combination of signed kinds, for up to two operands; one for three.
+ */
 const PER_COMBINATION = 2;
 /** Extra cases per operation and mode: random numbers, and traps. */
 const PER_MODE = 700;

@@ -1,9 +1,13 @@
-/* harts: four harts on one memory: LR and SC that contend, AMOs, a reservation that another hart
+/* harts: several harts on one memory: LR and SC that contend, AMOs, a reservation that another hart
    breaks, messages in order, and interprocessor interrupts that end a WFI. */
 #define NUMBER gp
+#ifndef HARTS
 #define HARTS 4
+#endif
 #define ROUNDS 500
 #define MSIP 0x2000000
+#define MTIMECMP_1 0x2004008
+#define MTIME 0x200bff8
 
 #define CHECK(number, reg, value) \
   li NUMBER, number; \
@@ -263,6 +267,56 @@ sleep:
   sw t1, 0(s1)
 3:
   BARRIER(woken)
+
+  /* The same when every hart sleeps (with two harts) and a timer wakes the other one first. */
+  bnez s0, 2f
+1:
+  lw t1, 0(s3)
+  li t0, 7
+  bne t1, t0, 1b
+  li t1, 30000 /* long enough for hart 1 to be asleep */
+1:
+  addi t1, t1, -1
+  bnez t1, 1b
+  lr.d a0, (s2)
+1:
+  wfi
+  csrr t0, mip
+  andi t0, t0, 8
+  beqz t0, 1b
+  sc.d a2, zero, (s2)
+  sw zero, 0(s1)
+  CHECK(14, a2, 1)
+  ld a0, 0(s2)
+  CHECK(15, a0, 8)
+  j 3f
+2:
+  li t0, 1
+  bne s0, t0, 3f
+  li t0, 0x80
+  csrw mie, t0
+  li t1, MTIME
+  ld t0, 0(t1)
+  li t2, 20000
+  add t0, t0, t2
+  li s4, MTIMECMP_1
+  sd t0, 0(s4)
+  li t0, 7
+  sw t0, 0(s3)
+1:
+  wfi
+  csrr t0, mip
+  andi t0, t0, 0x80
+  beqz t0, 1b
+  li t1, -1
+  sd t1, 0(s4)
+  li t1, 8
+  sd t1, 0(s2)
+  fence
+  li t1, 1
+  sw t1, 0(s1)
+3:
+  BARRIER(timed)
 
   bnez s0, park
   li NUMBER, 1
