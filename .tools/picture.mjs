@@ -18,6 +18,7 @@ const rows = lines.map((line, index) => {
 writeFileSync(
   "docs/terminal.svg",
   `<svg xmlns="http://www.w3.org/2000/svg" width="820" height="${height}" font-family="monospace" font-size="14">
+<title>A terminal: rivulet boots Debian and runs a few commands</title>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
 ${rows.join("\n")}
 </svg>
