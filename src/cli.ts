@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * cli: the binary `rivulet`: hands this process to the shell's commands, turns errors into one line and a status.
+ * cli: the binary `rivulet`: hands this process to the shell's commands, turns errors into one line
+ * and a status.
  *
  * Holds   0 is success, 1 a failure, 2 a wrong command line; `run` exits as the guest asked.
  */

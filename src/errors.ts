@@ -4,7 +4,10 @@
  * Used by everything. A guest's fault is data, never one of these.
  */
 
-/** Closed set of reasons; the text of each error says what was given and what would have been accepted. */
+/**
+ * Closed set of reasons; the text of each error says what was given and what would have been
+ * accepted.
+ */
 export type VmErrorCode =
   | "bad-argument"
   | "bad-config"

@@ -1,5 +1,6 @@
 /**
- * index: the public API, the same on every JavaScript host. node.ts and browser.ts add the platform.
+ * index: the public API, the same on every JavaScript host. node.ts and browser.ts add the
+ * platform.
  */
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
 export type { BlockBackend } from "./device/block/contract.ts";

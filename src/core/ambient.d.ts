@@ -1,8 +1,10 @@
 /**
- * ambient: the globals that every JavaScript host shares but that TypeScript declares only in its DOM library.
+ * ambient: the globals that every JavaScript host shares but that TypeScript declares only in its
+ * DOM library.
  *
  * Owns    nothing at run time. Used by src/ outside the platform folders.
- * Holds   no more than what is used: a global that is missing here does not compile, which is the point.
+ * Holds   no more than what is used: a global that is missing here does not compile, which is the
+ *         point.
  */
 
 declare namespace WebAssembly {

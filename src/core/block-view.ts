@@ -1,5 +1,6 @@
 /**
- * block-view: reads and writes the fields of a block in core memory; base of the hart and the machine view.
+ * block-view: reads and writes the fields of a block in core memory; base of the hart and the
+ * machine view.
  *
  * Used by hart-view.ts and machine-view.ts.
  * Holds   addresses are multiples of 8, as are the offsets of 64-bit fields.

@@ -2,8 +2,8 @@
  * hart-view: the control plane's window on one hart block. See HART_* in assembly/layout.ts.
  *
  * Used by machine/boot.ts, machine/sbi.ts, the debugger and tests.
- * Holds   a hart is looked at only between runs; whoever changes pc, privilege, satp, PMP or floating-point state
- *         calls `machineSync` before the next run.
+ * Holds   a hart is looked at only between runs; whoever changes pc, privilege, satp, PMP or
+ *         floating-point state calls `machineSync` before the next run.
  */
 import {
   HART_DIGEST_BYTES,
@@ -27,7 +27,9 @@ export const PRIV_M = 3;
 export const HSM_STARTED = 0;
 export const HSM_STOPPED = 1;
 
-/** One hart's registers. CSRs without an accessor here go through get64 and set64 with their offset. */
+/**
+ * One hart's registers. CSRs without an accessor here go through get64 and set64 with their offset.
+ */
 export class HartView extends BlockView {
   get id(): number {
     return this.get32(HART_ID);

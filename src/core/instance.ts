@@ -1,8 +1,10 @@
 /**
- * instance: one instance of machine.wasm over one memory, the arena, reserved whole and never grown.
+ * instance: one instance of machine.wasm over one memory, the arena, reserved whole and never
+ * grown.
  *
  * Owns    the WebAssembly memory and the typed arrays over it.
- * Used by the views beside it and by machine/host.ts. The exports are described in docs/core-abi.md.
+ * Used by the views beside it and by machine/host.ts. The exports are described in
+ *         docs/core-abi.md.
  * Holds   the memory is never grown, so no view goes stale.
  */
 import { instantiate } from "@assemblyscript/loader";
@@ -89,7 +91,8 @@ export class Core {
   private constructor(exports: CoreExports, memory: WebAssembly.Memory) {
     this.exports = exports;
     this.arenaBytes = memory.buffer.byteLength;
-    // The core leaves the last 64 KiB alone; without them every view is below the engines' length limit.
+    // The core leaves the last 64 KiB alone; without them every view is below the engines' length
+    // limit.
     const bytes = this.arenaBytes - WASM_PAGE_BYTES;
     this.u8 = new Uint8Array(memory.buffer, 0, bytes);
     this.u32 = new Uint32Array(memory.buffer, 0, bytes / 4);

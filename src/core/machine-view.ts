@@ -1,9 +1,11 @@
 /**
- * machine-view: the control plane's window on one machine of the core: its block, its harts, its exits.
+ * machine-view: the control plane's window on one machine of the core: its block, its harts, its
+ * exits.
  *
  * Owns    the machine in the core from `create` to `dispose`.
  * Used by machine/: the runner, the boot, the bus, the digest.
- * Holds   64-bit counts and ticks are numbers: at 10^9 slots a second 2^53 lasts a hundred days of compute.
+ * Holds   64-bit counts and ticks are numbers: at 10^9 slots a second 2^53 lasts a hundred days of
+ *         compute.
  */
 import {
   HARTS_MAX,
@@ -72,7 +74,10 @@ export class MachineView extends BlockView {
     this.memory = new MemoryView(core, this.address, shape.ramPages);
   }
 
-  /** Makes a machine with empty RAM, every hart in M-mode. Throws "no-memory" when blocks or frames ran out. */
+  /**
+   * Makes a machine with empty RAM, every hart in M-mode. Throws "no-memory" when blocks or frames
+   * ran out.
+   */
   static create(core: Core, shape: MachineShape): MachineView {
     const address = core.exports.machineNew(shape.ramPages, shape.harts, shape.quantum) >>> 0;
     if (address === 0) {
@@ -87,7 +92,9 @@ export class MachineView extends BlockView {
     this.core.exports.machineDelete(this.address);
   }
 
-  /** RAM back to zeros and harts back to reset; counts and time go on. False when frames ran out. */
+  /**
+   * RAM back to zeros and harts back to reset; counts and time go on. False when frames ran out.
+   */
   reset(): boolean {
     return this.core.exports.machineReset(this.address) !== 0;
   }
@@ -188,8 +195,8 @@ export class MachineView extends BlockView {
   }
 
   /**
-   * Host clock: machine time is `ticks` now, then `rate` / 65536 ticks per slot, by `span` ticks at most, until the
-   * next call.
+   * Host clock: machine time is `ticks` now, then `rate` / 65536 ticks per slot, by `span` ticks at
+   * most, until the next call.
    */
   setHostTime(ticks: number, rate: number, span: number): void {
     this.set32(MACHINE_CLOCK, 1);

@@ -1,8 +1,11 @@
 /**
- * memory-view: guest physical memory for devices, the loader and the debugger; one door, page by page, into the core.
+ * memory-view: guest physical memory for devices, the loader and the debugger; one door, page by
+ * page, into the core.
  *
- * Used by everything that reads or writes guest RAM from outside the hart. Satisfies GuestMemory of device/contract.ts.
- * Holds   an address that the core returned is used before the core is called again: the next call may move the page.
+ * Used by everything that reads or writes guest RAM from outside the hart. Satisfies GuestMemory of
+ *         device/contract.ts.
+ * Holds   an address that the core returned is used before the core is called again: the next call
+ *         may move the page.
  */
 import { FRAME_BYTES, FRAME_SHIFT } from "../../assembly/layout.ts";
 import type { Core } from "./instance.ts";
@@ -42,7 +45,10 @@ export class MemoryView {
     return true;
   }
 
-  /** Copies into the guest; false, and nothing copied, when any byte lies outside RAM or frames ran out. */
+  /**
+   * Copies into the guest; false, and nothing copied, when any byte lies outside RAM or frames ran
+   * out.
+   */
   write(gpa: number, bytes: Uint8Array): boolean {
     if (bytes.length > FRAME_BYTES - (gpa % FRAME_BYTES) && !this.reserve(gpa, bytes.length)) {
       return false;
@@ -60,7 +66,10 @@ export class MemoryView {
     return true;
   }
 
-  /** Makes [gpa, gpa + bytes) writable without another frame; false when that is outside RAM or frames ran out. */
+  /**
+   * Makes [gpa, gpa + bytes) writable without another frame; false when that is outside RAM or
+   * frames ran out.
+   */
   reserve(gpa: number, bytes: number): boolean {
     if (!this.contains(gpa, bytes)) return false;
     const last = (gpa + bytes - 1) / FRAME_BYTES;

@@ -1,23 +1,30 @@
 /**
- * contract: what a device is, and what a machine hands to it. Every device passes test/contract/device.ts.
+ * contract: what a device is, and what a machine hands to it. Every device passes
+ * test/contract/device.ts.
  *
  * Owns   the types only.
- * Holds  a device's save() is its entire state; it is given time, entropy, memory and interrupts through its context
- *        and reaches for nothing else, so a run can be replayed.
+ * Holds  a device's save() is its entire state; it is given time, entropy, memory and interrupts
+ *         through its context and reaches for nothing else, so a run can be replayed.
  */
 import type { DeviceTreeNode } from "./device-tree.ts";
 
-/** Guest physical memory as a device sees it. Addresses are guest physical; only RAM is reachable. */
+/**
+ * Guest physical memory as a device sees it. Addresses are guest physical; only RAM is reachable.
+ */
 export interface GuestMemory {
   /** True when [gpa, gpa + bytes) lies wholly in RAM. */
   contains(gpa: number, bytes: number): boolean;
   /** Copies out of the guest. False (and nothing copied) when any byte lies outside RAM. */
   read(gpa: number, target: Uint8Array): boolean;
-  /** Copies into the guest. False (and nothing copied) when any byte lies outside RAM; call `reserve` first. */
+  /**
+   * Copies into the guest. False (and nothing copied) when any byte lies outside RAM; call
+   * `reserve` first.
+   */
   write(gpa: number, bytes: Uint8Array): boolean;
   /**
-   * Makes [gpa, gpa + bytes) writable without needing another frame. False when frames ran out: the machine pauses
-   * with reason `memory`, and the device's `retry` is called when it goes on; the device leaves the request unserved.
+   * Makes [gpa, gpa + bytes) writable without needing another frame. False when frames ran out: the
+   * machine pauses with reason `memory`, and the device's `retry` is called when it goes on; the
+   * device leaves the request unserved.
    */
   reserve(gpa: number, bytes: number): boolean;
 }
@@ -29,13 +36,21 @@ export interface DeviceContext {
   setIrq(isHigh: boolean): void;
   /** Machine time in ticks of 100 ns (timebase 10 MHz), a safe integer, never goes back. */
   now(): number;
-  /** Asks for `alarm()` at absolute time `ticks`; null cancels. One alarm per device; part of the device's state. */
+  /**
+   * Asks for `alarm()` at absolute time `ticks`; null cancels. One alarm per device; part of the
+   * device's state.
+   */
   setAlarm(ticks: number | null): void;
   /** Machine time stands still until `work` settles: for a host operation that is late. */
   hold(work: Promise<unknown>): void;
-  /** Wall time that the guest may see, in ms since 1970: epochMs + machine time under the virtual clock. */
+  /**
+   * Wall time that the guest may see, in ms since 1970: epochMs + machine time under the virtual
+   * clock.
+   */
   wallMs(): number;
-  /** `count` bytes from the machine's seeded generator (virtual clock) or the host's (host clock). */
+  /**
+   * `count` bytes from the machine's seeded generator (virtual clock) or the host's (host clock).
+   */
   entropy(count: number): Uint8Array;
   /** The guest asked for something that ends or resets the machine. */
   request(what: MachineRequest): void;
@@ -47,14 +62,20 @@ export type MachineRequest =
   | { kind: "reboot" }
   | { kind: "failure"; code: number };
 
-/** The saved state of one device: a named, versioned section. Bytes are little-endian and documented at the device. */
+/**
+ * The saved state of one device: a named, versioned section. Bytes are little-endian and documented
+ * at the device.
+ */
 export interface DeviceSection {
   readonly name: string;
   readonly version: number;
   readonly bytes: Uint8Array;
 }
 
-/** One device on the bus. Offsets are relative to `base`; sizes are 1, 2 or 4 (the bus splits 8-byte accesses). */
+/**
+ * One device on the bus. Offsets are relative to `base`; sizes are 1, 2 or 4 (the bus splits 8-byte
+ * accesses).
+ */
 export interface Device {
   /** Unique in the machine, for instance "uart0" or "virtio3". */
   readonly name: string;
@@ -79,6 +100,9 @@ export interface Device {
   /** This device's node under /soc, or null when the guest is not told of it. */
   node(): DeviceTreeNode | null;
   save(): DeviceSection;
-  /** Takes a section of this version or an older one; throws VmError "bad-section" and changes nothing otherwise. */
+  /**
+   * Takes a section of this version or an older one; throws VmError "bad-section" and changes
+   * nothing otherwise.
+   */
   restore(section: DeviceSection): void;
 }

@@ -1,12 +1,15 @@
 /**
- * device-tree: the tree that tells a guest what its machine is made of, flattened to the bytes it reads at boot.
+ * device-tree: the tree that tells a guest what its machine is made of, flattened to the bytes it
+ * reads at boot.
  *
  * Owns    the node type, the flattener and a strict parser.
  * Used by every device's node(), machine-tree.ts (assembles them), tests.
- * Holds   the same tree gives the same bytes: properties and children keep their order, phandles are numbered in tree
- *         order from 1. Format: Devicetree Specification v0.4, chapter 5, version 17.
+ * Holds   the same tree gives the same bytes: properties and children keep their order, phandles
+ *         are numbered in tree order from 1. Format: Devicetree Specification v0.4, chapter 5,
+ *         version 17.
  *
- *   header 40 ─ reservations (16 each, a zero one last) ─ structure (tokens, 4-aligned) ─ strings (names, shared)
+ *   header 40 ─ reservations (16 each, a zero one last) ─ structure (tokens, 4-aligned) ─ strings
+ *   (names, shared)
  */
 import { VmError } from "../errors.ts";
 
@@ -19,8 +22,8 @@ export interface DeviceTreeReference {
 export type DeviceTreeCell = number | DeviceTreeReference;
 
 /**
- * A property: `true` is empty, a number is one cell, a bigint is one u64, an array holds cells or strings (not both),
- * bytes are taken as they are.
+ * A property: `true` is empty, a number is one cell, a bigint is one u64, an array holds cells or
+ * strings (not both), bytes are taken as they are.
  */
 export type DeviceTreeValue =
   | true
@@ -96,12 +99,18 @@ export function reference(label: string): DeviceTreeReference {
   return { label };
 }
 
-/** `values` as pairs of cells, high half first: the form of `reg` with two address and two size cells. */
+/**
+ * `values` as pairs of cells, high half first: the form of `reg` with two address and two size
+ * cells.
+ */
 export function cells64(...values: readonly number[]): number[] {
   return values.flatMap((value) => [Math.floor(value / TWO_32), value % TWO_32]);
 }
 
-/** The properties that every device with one window and at most one interrupt has. `irq` 0 means none. */
+/**
+ * The properties that every device with one window and at most one interrupt has. `irq` 0 means
+ * none.
+ */
 export function deviceProperties(
   compatible: string | readonly string[],
   place: { readonly base: number; readonly bytes: number; readonly irq: number },
@@ -269,8 +278,8 @@ class Flattener {
 }
 
 /**
- * The tree below `root` as a flattened device tree. Throws "bad-argument" for a reference to nowhere, a label or a
- * child's name used twice, and cells that are no u32.
+ * The tree below `root` as a flattened device tree. Throws "bad-argument" for a reference to
+ * nowhere, a label or a child's name used twice, and cells that are no u32.
  */
 export function flattenDeviceTree(
   root: DeviceTreeNode,
@@ -316,7 +325,10 @@ function damaged(what: string): never {
   throw new VmError("bad-file", `device tree: ${what}`);
 }
 
-/** Reads a flattened tree; every access is checked, so that any bytes may be given. Throws "bad-file". */
+/**
+ * Reads a flattened tree; every access is checked, so that any bytes may be given. Throws
+ * "bad-file".
+ */
 class Parser {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;

@@ -1,9 +1,10 @@
 /**
  * finisher: SiFive's test device: one register with which a guest ends or resets its machine.
  *
- * Used by machine (through context.request), guests (Linux syscon-poweroff and syscon-reboot, OpenSBI, bare metal).
- * Holds   no state. A write of at least 16 bits to offset 0: low half 0x5555 powers off, 0x7777 resets, 0x3333 fails
- *         with the high half as code; any other value does nothing.
+ * Used by machine (through context.request), guests (Linux syscon-poweroff and syscon-reboot,
+ *         OpenSBI, bare metal).
+ * Holds   no state. A write of at least 16 bits to offset 0: low half 0x5555 powers off, 0x7777
+ *         resets, 0x3333 fails with the high half as code; any other value does nothing.
  *
  * Saved, version 1: "TEST" and nothing else.
  */

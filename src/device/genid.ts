@@ -1,6 +1,7 @@
 /**
- * genid: the virtual machine's generation id: 16 bytes that change when the machine becomes a copy of another, so that
- * the guest reseeds its random generator (Linux: CONFIG_VMGENID, "microsoft,vmgenid").
+ * genid: the virtual machine's generation id: 16 bytes that change when the machine becomes a copy
+ * of another, so that the guest reseeds its random generator (Linux: CONFIG_VMGENID,
+ * "microsoft,vmgenid").
  *
  * Owns    the id. Used by machine/devices.ts; later by fork and restore, through `renew`.
  * Holds   the id lives through resets; reads like memory, writes do nothing.

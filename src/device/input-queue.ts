@@ -1,5 +1,6 @@
 /**
- * input-queue: bytes typed at the machine that its guest has not taken yet; a ring that neither grows nor allocates.
+ * input-queue: bytes typed at the machine that its guest has not taken yet; a ring that neither
+ * grows nor allocates.
  *
  * Used by uart.ts and virtio/console.ts.
  * Holds   at most `capacity` bytes; what does not fit is refused, so that the sender keeps it.

@@ -2,17 +2,19 @@
  * plic: the platform-level interrupt controller: 96 sources, two contexts per hart.
  *
  * Owns    priorities, pending bits, enables, thresholds, and which source is being served.
- * Used by machine: every device's interrupt line ends here (setLevel); what harts see leaves by `onLines`.
- * Holds   RISC-V PLIC specification 1.0.0 with level-triggered gateways: a line that goes high is pending once, stays
- *         so until claimed even if it falls, and is looked at again when its service is completed.
+ * Used by machine: every device's interrupt line ends here (setLevel); what harts see leaves by
+ *         `onLines`.
+ * Holds   RISC-V PLIC specification 1.0.0 with level-triggered gateways: a line that goes high is
+ *         pending once, stays so until claimed even if it falls, and is looked at again when its
+ *         service is completed.
  *
  *   0x000000 + 4 s         priority of source s (0: never)      context 2h: hart h in M-mode (MEIP)
- *   0x001000 + s / 8       pending bits                         context 2h + 1: hart h in S-mode (SEIP)
+ *   0x001000 + s / 8 pending bits context 2h + 1: hart h in S-mode (SEIP)
  *   0x002000 + 0x80 c      enables of context c
  *   0x200000 + 0x1000 c    threshold; + 4: claim (read), complete (write)
  *
- * Saved, version 1: "PLIC", harts u8, then 97 priorities u8, then levels, pending and in service (4 words u32 each),
- * then for each context 4 enable words u32 and a threshold u8.
+ * Saved, version 1: "PLIC", harts u8, then 97 priorities u8, then levels, pending and in service (4
+ * words u32 each), then for each context 4 enable words u32 and a threshold u8.
  */
 import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
 import {
@@ -97,7 +99,10 @@ export class Plic implements Device {
 
   // ---- arbitration ----
 
-  /** The pending, enabled source of highest priority above `threshold` (lowest id among equals), or 0. */
+  /**
+   * The pending, enabled source of highest priority above `threshold` (lowest id among equals), or
+   * 0.
+   */
   #best(context: number, threshold: number): number {
     let best = 0;
     let bestPriority = threshold;

@@ -1,8 +1,10 @@
 /**
  * registry: every kind of device, with a factory that needs no host behind it.
  *
- * Owns    the list. Used by test/contract, which runs over it; later by machines restored from sections.
- * Holds   a device that is not here is not tested by the contract, and test/device/contract.test.ts says so.
+ * Owns    the list. Used by test/contract, which runs over it; later by machines restored from
+ *         sections.
+ * Holds   a device that is not here is not tested by the contract, and test/device/contract.test.ts
+ *         says so.
  */
 import { MemoryBackend } from "./block/memory.ts";
 import type { Device } from "./contract.ts";

@@ -1,5 +1,6 @@
 /**
- * rtc: Google's goldfish real-time clock, as QEMU's virt machine has it: nanoseconds since 1970 and one alarm.
+ * rtc: Google's goldfish real-time clock, as QEMU's virt machine has it: nanoseconds since 1970 and
+ * one alarm.
  *
  * Owns    the offset that the guest has set, the alarm, the interrupt.
  * Used by machine/devices.ts. Linux reads it once, at boot.
@@ -8,8 +9,8 @@
  *   0x00 TIME_LOW │ 0x04 TIME_HIGH │ 0x08 ALARM_LOW (arms) │ 0x0c ALARM_HIGH │ 0x10 IRQ_ENABLED │ 0x14 CLEAR_ALARM
  *   0x18 ALARM_STATUS │ 0x1c CLEAR_INTERRUPT
  *
- * Saved, version 1: "GRTC", offset i64 ns, latched high u32, time high written u32, alarm u64 ns, alarm high u32,
- * armed u8, enabled u8, pending u8.
+ * Saved, version 1: "GRTC", offset i64 ns, latched high u32, time high written u32, alarm u64 ns,
+ * alarm high u32, armed u8, enabled u8, pending u8.
  */
 import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "./device-tree.ts";

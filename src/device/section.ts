@@ -2,8 +2,9 @@
  * section: how a device writes its saved state down and reads it back.
  *
  * Used by every device's save() and restore().
- * Holds   a section starts with four letters that name its kind; numbers are little-endian; a reader checks every
- *         bound and range and throws VmError "bad-section", so that a device changes nothing until all is read.
+ * Holds   a section starts with four letters that name its kind; numbers are little-endian; a
+ *         reader checks every bound and range and throws VmError "bad-section", so that a device
+ *         changes nothing until all is read.
  *
  *   kind letters 4 ─ fields in the order that the device documents
  */
@@ -83,7 +84,9 @@ export class SectionWriter {
   }
 }
 
-/** Reads fields one behind the other; throws "bad-section" when they are not there or out of range. */
+/**
+ * Reads fields one behind the other; throws "bad-section" when they are not there or out of range.
+ */
 export class SectionReader {
   readonly #name: string;
   readonly #bytes: Uint8Array;

@@ -3,16 +3,18 @@
  *
  * Owns    the register file, both ends of the receive FIFO and the input that waits for it.
  * Used by machine (console), registry. Programmed by Linux 8250, OpenSBI, U-Boot, bare metal.
- * Holds   what is sent is sent at once, so the transmitter is always empty; input is never lost: it waits in a queue
- *         until the guest listens, and a FIFO reset puts what was not read back into that queue. The guest listens once
- *         it has receive interrupts on, or has read LSR 16 times in a row and done nothing else (it polls); a FIFO
- *         reset with receive interrupts off ends that. LSR reads and THR writes allocate nothing.
+ * Holds   what is sent is sent at once, so the transmitter is always empty; input is never lost: it
+ *         waits in a queue until the guest listens, and a FIFO reset puts what was not read back
+ *         into that queue. The guest listens once it has receive interrupts on, or has read LSR 16
+ *         times in a row and done nothing else (it polls); a FIFO reset with receive interrupts off
+ *         ends that. LSR reads and THR writes allocate nothing.
  *
- *   offset  0 RBR/THR (DLL)  1 IER (DLM)  2 IIR/FCR  3 LCR  4 MCR  5 LSR  6 MSR  7 SCR      (DLAB in LCR bit 7)
+ *   offset 0 RBR/THR (DLL) 1 IER (DLM) 2 IIR/FCR 3 LCR 4 MCR 5 LSR 6 MSR 7 SCR (DLAB in LCR bit 7)
  *
- * Saved, version 1: "UART", divisor u16, IER u8, LCR u8, MCR u8, SCR u8, FCR u8, LSR errors u8, MSR changes u8, THRE
- * pending u8, time-out pending u8, time-out at u64 (all ones: none), listening u8, LSR reads in a row u8, FIFO holds
- * loopback bytes u8, FIFO (count u16, bytes), waiting input (count u16, bytes).
+ * Saved, version 1: "UART", divisor u16, IER u8, LCR u8, MCR u8, SCR u8, FCR u8, LSR errors u8, MSR
+ * changes u8, THRE pending u8, time-out pending u8, time-out at u64 (all ones: none), listening u8,
+ * LSR reads in a row u8, FIFO holds loopback bytes u8, FIFO (count u16, bytes), waiting input
+ * (count u16, bytes).
  */
 import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "./device-tree.ts";
@@ -41,7 +43,10 @@ const FIFO_BYTES = 16;
 const QUEUE_BYTES = 256;
 /** LSR reads in a row that make a polling guest. */
 const POLLS = 16;
-/** Divisor of 115200 baud at power-on, so that character times mean something before the guest sets one. */
+/**
+ * Divisor of 115200 baud at power-on, so that character times mean something before the guest sets
+ * one.
+ */
 const DIVISOR_DEFAULT = 2;
 
 const IER_RECEIVE = 1;
@@ -120,7 +125,10 @@ export class Uart implements Device {
     return this.#isListening;
   }
 
-  /** Bytes that this port asks for: 0 while the guest does not listen, so that they stay with the sender. */
+  /**
+   * Bytes that this port asks for: 0 while the guest does not listen, so that they stay with the
+   * sender.
+   */
   get inputRoom(): number {
     return this.#isListening ? Math.max(0, QUEUE_BYTES - this.#queue.length) : 0;
   }
@@ -156,7 +164,10 @@ export class Uart implements Device {
     this.#update();
   }
 
-  /** Gives what the guest has not read back to the queue (what was looped back is dropped) and empties the FIFO. */
+  /**
+   * Gives what the guest has not read back to the queue (what was looped back is dropped) and
+   * empties the FIFO.
+   */
   #resetReceive(): void {
     if (!this.#isFifoLooped) {
       while (this.#fifo.length > 0 && this.#queue.unshift(this.#fifo.pop()));
@@ -181,7 +192,10 @@ export class Uart implements Device {
     return Math.ceil((4 * bits * TICKS_PER_SECOND) / baud);
   }
 
-  /** The receiver was touched: bytes below the trigger level are announced once it has been left alone a while. */
+  /**
+   * The receiver was touched: bytes below the trigger level are announced once it has been left
+   * alone a while.
+   */
   #restartTimeout(): void {
     this.#isTimeoutPending = false;
     const count = this.#fifo.length;

@@ -2,7 +2,8 @@
  * boot: decides what lies where in guest memory and how the harts begin.
  *
  * Owns    the placement. Used by machine.ts, at boot and at every reboot.
- * Holds   nothing overlaps, everything lies in RAM, and what does not fit is refused with sizes and addresses.
+ * Holds   nothing overlaps, everything lies in RAM, and what does not fit is refused with sizes and
+ *         addresses.
  *
  *   0x80000000 firmware or ELF │ 0x80200000 kernel … │ … initrd │ device tree, 64 KiB to grow │ info page │ end
  *
@@ -44,7 +45,10 @@ export interface Load {
 export interface BootPlan {
   readonly loads: readonly Load[];
   readonly entry: number;
-  /** True: S-mode with built-in SBI, the other harts stopped. False: M-mode, every hart at the entry. */
+  /**
+   * True: S-mode with built-in SBI, the other harts stopped. False: M-mode, every hart at the
+   * entry.
+   */
   readonly hasSbi: boolean;
   readonly treeAddress: number;
   /** fw_dynamic_info, or 0. */
@@ -137,7 +141,9 @@ function checkFit(loads: readonly Load[], config: ResolvedConfig): void {
   });
 }
 
-/** OpenSBI's fw_dynamic_info: magic, version, next address, next mode, options, boot hart; u64 each. */
+/**
+ * OpenSBI's fw_dynamic_info: magic, version, next address, next mode, options, boot hart; u64 each.
+ */
 function dynamicInfo(next: number): Uint8Array {
   const words = [INFO_MAGIC, INFO_VERSION, BigInt(next), BigInt(PRIV_S), 0n, 0n];
   const bytes = new Uint8Array(INFO_BYTES);
@@ -161,8 +167,8 @@ function htifOf(config: ResolvedConfig, program: ElfProgram | null): HtifSymbols
 }
 
 /**
- * Places everything. `buildTree` is called twice with the same sizes: the place of the initrd depends on the length of
- * the tree, which names that place. Throws "bad-config" or "bad-file".
+ * Places everything. `buildTree` is called twice with the same sizes: the place of the initrd
+ * depends on the length of the tree, which names that place. Throws "bad-config" or "bad-file".
  */
 export function planBoot(
   config: ResolvedConfig,
@@ -209,7 +215,9 @@ export function planBoot(
   };
 }
 
-/** Every exception but the supervisor's own ECALL: there is no M-mode code that could handle one. */
+/**
+ * Every exception but the supervisor's own ECALL: there is no M-mode code that could handle one.
+ */
 const MEDELEG = 0xb1ffn;
 /** SSI, STI, SEI. */
 const MIDELEG = 0x222n;
@@ -238,7 +246,9 @@ function enterSupervisor(view: MachineView): void {
   }
 }
 
-/** Sets the harts of a freshly reset machine on their way; what the plan loads is in memory already. */
+/**
+ * Sets the harts of a freshly reset machine on their way; what the plan loads is in memory already.
+ */
 export function enterBoot(view: MachineView, plan: BootPlan): void {
   for (const hart of view.harts) {
     hart.pc = BigInt(plan.entry);

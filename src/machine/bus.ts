@@ -3,8 +3,8 @@
  *
  * Owns    nothing but the list of devices, sorted by base.
  * Used by runner.ts. The CLINT never gets here: the core serves it.
- * Holds   a device sees naturally aligned accesses of 1, 2 or 4 bytes that lie wholly inside it; an 8-byte access is
- *         two of 4 bytes, low half first; everything else is an access fault.
+ * Holds   a device sees naturally aligned accesses of 1, 2 or 4 bytes that lie wholly inside it; an
+ *         8-byte access is two of 4 bytes, low half first; everything else is an access fault.
  */
 import type { MachineView } from "../core/machine-view.ts";
 import type { Device } from "../device/contract.ts";
@@ -40,7 +40,9 @@ export class Bus {
     return null;
   }
 
-  /** Serves the MMIO exit that `view` stands at. Returns the device, or null for an access fault. */
+  /**
+   * Serves the MMIO exit that `view` stands at. Returns the device, or null for an access fault.
+   */
   serve(view: MachineView): Device | null {
     const address = view.exitAddress;
     const size = view.exitSize;

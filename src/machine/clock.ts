@@ -3,8 +3,9 @@
  *
  * Owns    the host clock's offset, so that time stands still while a machine does not run.
  * Used by runner.ts around every slice.
- * Holds   machine time never goes back. Under the host clock the core estimates within a slice from the slots used, at
- *         a measured rate and by a bounded span, so that a guest that reads time in a loop sees it move.
+ * Holds   machine time never goes back. Under the host clock the core estimates within a slice from
+ *         the slots used, at a measured rate and by a bounded span, so that a guest that reads time
+ *         in a loop sees it move.
  */
 import type { MachineView } from "../core/machine-view.ts";
 import type { Platform } from "../platform/contract.ts";
@@ -29,7 +30,10 @@ export interface MachineClock {
   stop(): void;
   /** Brings machine time up to date; called before a slice and after a wait. */
   update(view: MachineView): void;
-  /** Slots after which machine time is `ticks`: exact when virtual, an estimate otherwise. At least 1. */
+  /**
+   * Slots after which machine time is `ticks`: exact when virtual, an estimate otherwise. At least
+   * 1.
+   */
   slotsUntil(view: MachineView, ticks: number): number;
 }
 
@@ -82,7 +86,10 @@ class HostClock implements MachineClock {
     view.setHostTime(Math.max(ticks, view.ticks), this.#rate, SPAN_TICKS);
   }
 
-  /** Ticks per slot over the last stretch that was long enough to tell, a little low so as not to run ahead. */
+  /**
+   * Ticks per slot over the last stretch that was long enough to tell, a little low so as not to
+   * run ahead.
+   */
   #measure(nowMs: number, slots: number): void {
     const ms = nowMs - this.#lastMs;
     const used = slots - this.#lastSlots;

@@ -47,7 +47,10 @@ export interface MachineConfig {
   readonly noReboot?: boolean;
   /** Take every frame of RAM at boot, so that memory cannot run out later. */
   readonly reserve?: boolean;
-  /** "open": an idle machine waits for input instead of racing through virtual time. Default "closed". */
+  /**
+   * "open": an idle machine waits for input instead of racing through virtual time. Default
+   * "closed".
+   */
   readonly consoleInput?: "open" | "closed";
   /** "virtio" adds a virtio console (Linux's hvc0), which then gets the input. Default "uart". */
   readonly consoleDevice?: ConsoleDevice;
@@ -145,7 +148,10 @@ function checkSeed(given: number | bigint): bigint {
   refuse("seed", given, "integers");
 }
 
-/** Checks a configuration and fills in the defaults. Throws "bad-config" naming the value and what is accepted. */
+/**
+ * Checks a configuration and fills in the defaults. Throws "bad-config" naming the value and what
+ * is accepted.
+ */
 export function resolveConfig(config: MachineConfig, limits: ConfigLimits): ResolvedConfig {
   const memoryBytes = checkMemory(config.memoryBytes, limits);
   const disks = config.disks ?? [];

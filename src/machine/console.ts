@@ -3,7 +3,8 @@
  *
  * Owns    input that the guest has not taken yet, output that nobody has taken yet.
  * Used by machine.ts, which shows it to the caller; its devices take and give through ConsoleEnd.
- * Holds   output is handed over in the order written; input enters the guest only through the port, at its pace.
+ * Holds   output is handed over in the order written; input enters the guest only through the port,
+ *         at its pace.
  */
 
 /** The guest's side: a device that takes input bytes when it has room. */
@@ -17,7 +18,10 @@ export interface ConsolePort {
 export interface MachineConsole extends AsyncIterable<Uint8Array> {
   /** Queues input; strings as UTF-8. */
   write(data: Uint8Array | string): void;
-  /** Hands every piece of output to `listener`; the returned function ends that. Bytes are the listener's to keep. */
+  /**
+   * Hands every piece of output to `listener`; the returned function ends that. Bytes are the
+   * listener's to keep.
+   */
   onOutput(listener: (bytes: Uint8Array) => void): () => void;
   /** From now on an idle machine waits for input instead of racing through virtual time. */
   openInput(): void;

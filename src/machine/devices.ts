@@ -1,9 +1,11 @@
 /**
- * devices: the devices of one machine, made from its configuration and wired to PLIC, console, memory and time.
+ * devices: the devices of one machine, made from its configuration and wired to PLIC, console,
+ * memory and time.
  *
  * Owns    the device objects, the bus, the hub, the machine's seeded entropy.
  * Used by machine.ts.
- * Holds   the set is the same for the same configuration, so that sections and digests of equal machines line up.
+ * Holds   the set is the same for the same configuration, so that sections and digests of equal
+ *         machines line up.
  */
 import type { MachineView } from "../core/machine-view.ts";
 import type { Device } from "../device/contract.ts";

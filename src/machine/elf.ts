@@ -1,9 +1,11 @@
 /**
- * elf: reads an ELF64 executable for RISC-V: what to load where, where to start, which symbols it names.
+ * elf: reads an ELF64 executable for RISC-V: what to load where, where to start, which symbols it
+ * names.
  *
  * Used by boot.ts (kernels and firmware), htif.ts (tohost).
- * Holds   every offset and size is checked against the file and against RAM before it is used; what is wrong is said
- *         with the value found and the value accepted. Addresses are numbers: RAM ends far below 2^53.
+ * Holds   every offset and size is checked against the file and against RAM before it is used; what
+ *         is wrong is said with the value found and the value accepted. Addresses are numbers: RAM
+ *         ends far below 2^53.
  */
 import { VmError } from "../errors.ts";
 
@@ -180,7 +182,10 @@ function readEntry(reader: Reader, segments: readonly LoadSegment[], ram: RamRan
   return entry;
 }
 
-/** The string at `at`; longer ones than NAME_BYTES_MAX are cut, so that a hostile file costs no more than its size. */
+/**
+ * The string at `at`; longer ones than NAME_BYTES_MAX are cut, so that a hostile file costs no more
+ * than its size.
+ */
 function nameAt(bytes: Uint8Array, at: number, end: number): string {
   let name = "";
   const stop = Math.min(end, at + NAME_BYTES_MAX);
@@ -224,7 +229,9 @@ function readSymbols(reader: Reader): Map<string, number> {
   return symbols;
 }
 
-/** Parses an executable whose segments must lie in `ram`. Throws "bad-file" saying what is wrong. */
+/**
+ * Parses an executable whose segments must lie in `ram`. Throws "bad-file" saying what is wrong.
+ */
 export function parseElf(bytes: Uint8Array, ram: RamRange): ElfProgram {
   const reader = new Reader(bytes);
   checkIdentity(reader);

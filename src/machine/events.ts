@@ -2,7 +2,8 @@
  * events: typed events without a host's EventTarget.
  *
  * Used by machine.ts and host.ts.
- * Holds   a listener that throws does not keep the others from hearing; its error is thrown once all have heard.
+ * Holds   a listener that throws does not keep the others from hearing; its error is thrown once
+ *         all have heard.
  */
 
 /** Listeners by event name; `Map` gives each event's payload type. */

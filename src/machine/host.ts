@@ -83,7 +83,10 @@ export class Host {
     return new Host(core, options.platform, machinesMax);
   }
 
-  /** Makes a machine, with empty RAM, in state "created". Throws "bad-config", "no-memory" or "limit". */
+  /**
+   * Makes a machine, with empty RAM, in state "created". Throws "bad-config", "no-memory" or
+   * "limit".
+   */
   createMachine(config: MachineConfig): Machine {
     if (this.#isDisposed) throw new VmError("disposed", "the host is disposed");
     if (this.#machines.size >= this.#machinesMax) {

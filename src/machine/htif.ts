@@ -1,12 +1,14 @@
 /**
- * htif: the host-target interface of bare-metal test programs: a doubleword `tohost` that the guest stores commands in.
+ * htif: the host-target interface of bare-metal test programs: a doubleword `tohost` that the guest
+ * stores commands in.
  *
  * Owns    nothing; tohost and fromhost are guest memory.
  * Used by runner.ts on EXIT_HTIF.
  * Holds   a command is taken once: tohost is zero again before the guest goes on.
  *
  *   tohost  63-56 device | 55-48 command | 47-0 payload
- *           device 0: bit 0 set → exit with payload >> 1; clear → address of a system call's 8 doublewords
+ *           device 0: bit 0 set → exit with payload >> 1; clear → address of a system call's 8
+ *           doublewords
  *           device 1: command 1 → print the low byte
  */
 import type { MachineView } from "../core/machine-view.ts";

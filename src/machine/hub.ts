@@ -1,9 +1,11 @@
 /**
- * hub: what a machine hands to its devices: interrupts, alarms, memory, entropy, requests, and the holds on time.
+ * hub: what a machine hands to its devices: interrupts, alarms, memory, entropy, requests, and the
+ * holds on time.
  *
  * Owns    the alarms, the pending request, the holds, the devices that wait for frames.
  * Used by runner.ts, which asks it between runs of the core what came of the last one.
- * Holds   alarms that are due together fire in the order of the devices' addresses, so that a run can be replayed.
+ * Holds   alarms that are due together fire in the order of the devices' addresses, so that a run
+ *         can be replayed.
  */
 import type { Device, DeviceContext, GuestMemory, MachineRequest } from "../device/contract.ts";
 
@@ -101,7 +103,9 @@ export class DeviceHub {
     return this.#holds.size > 0;
   }
 
-  /** Settles when everything that holds time now has settled, and their own continuations have run. */
+  /**
+   * Settles when everything that holds time now has settled, and their own continuations have run.
+   */
   async released(): Promise<void> {
     while (this.#holds.size > 0) await Promise.allSettled([...this.#holds]);
   }

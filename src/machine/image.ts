@@ -1,5 +1,6 @@
 /**
- * image: reads a RISC-V Linux Image: plain, gzip-compressed, or an EFI zboot wrapper around a gzip-compressed one.
+ * image: reads a RISC-V Linux Image: plain, gzip-compressed, or an EFI zboot wrapper around a
+ * gzip-compressed one.
  *
  * Used by boot.ts. The header is in the kernel's Documentation/arch/riscv/boot-image-header.rst.
  * Holds   what is unpacked never exceeds the bytes allowed, whatever a stream claims.
@@ -99,7 +100,9 @@ function unwrapZboot(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(at, at + length);
 }
 
-/** Reads an Image in any of its wrappings; unpacked it may have `bytesMax` bytes. Throws "bad-file". */
+/**
+ * Reads an Image in any of its wrappings; unpacked it may have `bytesMax` bytes. Throws "bad-file".
+ */
 export function parseImage(file: Uint8Array, bytesMax: number): KernelImage {
   let bytes = file;
   if (isZboot(bytes)) bytes = unwrapZboot(bytes);

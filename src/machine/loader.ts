@@ -1,8 +1,10 @@
 /**
- * loader: copies what a boot plan names into guest memory, waiting for frames where there are too few.
+ * loader: copies what a boot plan names into guest memory, waiting for frames where there are too
+ * few.
  *
  * Used by machine.ts, at boot and at every reboot.
- * Holds   memory is all zeros before, so that only what the files hold is written, and bss costs no frame.
+ * Holds   memory is all zeros before, so that only what the files hold is written, and bss costs no
+ *         frame.
  */
 import type { MemoryView } from "../core/memory-view.ts";
 import { RAM_BASE } from "../core/memory-view.ts";

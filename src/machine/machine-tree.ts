@@ -1,8 +1,10 @@
 /**
- * machine-tree: the device tree that a guest is handed: harts, memory, boot arguments, the devices' nodes.
+ * machine-tree: the device tree that a guest is handed: harts, memory, boot arguments, the devices'
+ * nodes.
  *
  * Used by machine.ts at boot.
- * Holds   node names, compatible strings and addresses are QEMU virt's, so that what runs there finds its way here.
+ * Holds   node names, compatible strings and addresses are QEMU virt's, so that what runs there
+ *         finds its way here.
  */
 import { RAM_BASE } from "../core/memory-view.ts";
 import {
@@ -31,8 +33,9 @@ const MACHINE_TIMER = 7;
 const EXTENSIONS = ["zicboz", "zicntr", "zicsr", "zifencei", "zba", "zbb", "zbs", "sstc", "svadu"];
 
 /**
- * Extensions that the guest may rely on. Svadu stands for hardware A and D bits that are on already, which is so when
- * this host enters the supervisor itself; firmware may leave menvcfg's ADUE and CBZE off.
+ * Extensions that the guest may rely on. Svadu stands for hardware A and D bits that are on
+ * already, which is so when this host enters the supervisor itself; firmware may leave menvcfg's
+ * ADUE and CBZE off.
  */
 function extensionsOf(facts: TreeFacts): string[] {
   return EXTENSIONS.filter((name) => {

@@ -3,7 +3,8 @@
  *
  * Owns    its part of the core, its devices, its state and the one run that may be under way.
  * Used by host.ts, which makes it, and by every caller of the API.
- * Holds   guest time passes only while a run is under way and the machine is not paused; states change between slices.
+ * Holds   guest time passes only while a run is under way and the machine is not paused; states
+ *         change between slices.
  */
 import type { CoreCounters } from "../core/machine-view.ts";
 import { MachineView } from "../core/machine-view.ts";
@@ -24,7 +25,10 @@ import { type ExitCounts, Runner, type SliceOutcome } from "./runner.ts";
 import { Sbi } from "./sbi.ts";
 import { Waiter } from "./waiter.ts";
 
-/** How far to run: a number of instructions retired over all harts. Nothing means until something ends it. */
+/**
+ * How far to run: a number of instructions retired over all harts. Nothing means until something
+ * ends it.
+ */
 export type RunBudget = number | { readonly instructions?: number };
 
 /** What a machine tells. */
@@ -114,12 +118,17 @@ export class Machine {
     return this.#state;
   }
 
-  /** Why the machine is in its state: "memory", a pause's reason, the kind of the result that ended it. */
+  /**
+   * Why the machine is in its state: "memory", a pause's reason, the kind of the result that ended
+   * it.
+   */
   get reason(): string {
     return this.#reason;
   }
 
-  /** The core's side of the machine, for debuggers and tests: registers, memory. Only between runs. */
+  /**
+   * The core's side of the machine, for debuggers and tests: registers, memory. Only between runs.
+   */
   get view(): MachineView {
     this.#needAlive();
     return this.#view;
@@ -153,8 +162,9 @@ export class Machine {
   // ---- boot ----
 
   /**
-   * Loads what the configuration names and makes the machine ready to run; from "terminated" it starts afresh. Waits
-   * while another machine holds the frames it needs. Throws "bad-config", "bad-file" or "no-memory".
+   * Loads what the configuration names and makes the machine ready to run; from "terminated" it
+   * starts afresh. Waits while another machine holds the frames it needs. Throws "bad-config",
+   * "bad-file" or "no-memory".
    */
   async boot(): Promise<void> {
     this.#needAlive();
@@ -263,8 +273,8 @@ export class Machine {
   // ---- running ----
 
   /**
-   * Runs until the budget is spent or something ends the run. A pause does not end it: `resume` goes on. Throws
-   * "busy" when a run is under way, "bad-state" before boot and after the end.
+   * Runs until the budget is spent or something ends the run. A pause does not end it: `resume`
+   * goes on. Throws "busy" when a run is under way, "bad-state" before boot and after the end.
    */
   run(budget?: RunBudget): Promise<RunResult> {
     this.#needAlive();
@@ -299,7 +309,10 @@ export class Machine {
     return this.#run?.isStopping ?? false;
   }
 
-  /** Machine time stands still from the next instruction boundary on. A run under way stays under way. */
+  /**
+   * Machine time stands still from the next instruction boundary on. A run under way stays under
+   * way.
+   */
   pause(reason = "user"): void {
     this.#needAlive();
     if (this.#state !== "running" && this.#state !== "paused") {

@@ -1,7 +1,8 @@
 /**
  * result: how a run can end, and the states a machine can be in.
  *
- * Owns    the table of states and edges (DESIGN.md section 7 has the whole one; migration and suspension add rows).
+ * Owns    the table of states and edges (DESIGN.md section 7 has the whole one; migration and
+ *         suspension add rows).
  * Used by machine.ts and everyone who runs one.
  */
 

@@ -1,10 +1,12 @@
 /**
  * runner: the loop between the core and everything that its exits need: devices, SBI, HTIF, time.
  *
- * Owns    the order in which things happen between two runs of the core; law 0 (DESIGN.md section 4) rests on it.
+ * Owns    the order in which things happen between two runs of the core; law 0 (DESIGN.md section
+ *         4) rests on it.
  * Used by machine.ts, slice by slice.
- * Holds   what is done depends on machine state alone: an alarm fires when machine time reaches it, never because
- *         a slice or a budget ended; the core is never given more slots than lie before the next alarm.
+ * Holds   what is done depends on machine state alone: an alarm fires when machine time reaches it,
+ *         never because a slice or a budget ended; the core is never given more slots than lie
+ *         before the next alarm.
  */
 import {
   EXIT_BREAK,
@@ -177,8 +179,8 @@ export class Runner {
   }
 
   /**
-   * A wait of `passedMs` for machine time `ticks` is over. Virtual time advances by what passed, and when the wait was
-   * not cut short by input, exactly to `ticks`.
+   * A wait of `passedMs` for machine time `ticks` is over. Virtual time advances by what passed,
+   * and when the wait was not cut short by input, exactly to `ticks`.
    */
   waited(ticks: number, passedMs: number): void {
     const { view, clock } = this.parts;

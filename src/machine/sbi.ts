@@ -1,10 +1,11 @@
 /**
- * sbi: the built-in supervisor binary interface, version 2.0: BASE, TIME, IPI, RFENCE, HSM, SRST, DBCN.
+ * sbi: the built-in supervisor binary interface, version 2.0: BASE, TIME, IPI, RFENCE, HSM, SRST,
+ * DBCN.
  *
  * Owns    no state: what a call changes is in the hart blocks.
  * Used by runner.ts on EXIT_SBI.
- * Holds   whatever the guest passes is answered with an SBI error code, never an exception. The legacy extensions are
- *         absent, as the specification allows.
+ * Holds   whatever the guest passes is answered with an SBI error code, never an exception. The
+ *         legacy extensions are absent, as the specification allows.
  */
 import { HART_MSTATUS, HART_SATP, HART_SENVCFG, HART_STIMECMP } from "../../assembly/layout.ts";
 import { type HartView, HSM_STARTED, HSM_STOPPED, PRIV_S } from "../core/hart-view.ts";
@@ -21,7 +22,10 @@ export interface SbiHost {
   request(what: MachineRequest): void;
 }
 
-/** "done": the ECALL is complete. "memory": frames ran out, and the same ECALL is to be served again. */
+/**
+ * "done": the ECALL is complete. "memory": frames ran out, and the same ECALL is to be served
+ * again.
+ */
 export type SbiOutcome = "done" | "memory";
 
 const A0 = 10;
@@ -60,7 +64,10 @@ const IMPLEMENTATION_VERSION = 1n;
 const SSIP = 0x2n;
 const MSTATUS_SIE = 0x2n;
 const ALL_ONES = 0xffff_ffff_ffff_ffffn;
-/** Most bytes that one DBCN call moves; the specification lets a call move fewer than were asked for. */
+/**
+ * Most bytes that one DBCN call moves; the specification lets a call move fewer than were asked
+ * for.
+ */
 const CONSOLE_BYTES_MAX = 4096;
 const SUSPEND_RETENTIVE = 0n;
 const SUSPEND_NON_RETENTIVE = 0x8000_0000n;
@@ -83,7 +90,9 @@ export class Sbi {
     this.#host = host;
   }
 
-  /** Serves the call at which the exiting hart stands, and retires the ECALL unless frames ran out. */
+  /**
+   * Serves the call at which the exiting hart stands, and retires the ECALL unless frames ran out.
+   */
   serve(): SbiOutcome {
     const hart = this.#view.exitHart;
     const extension = hart.x(A7) & 0xffff_ffffn;
@@ -125,7 +134,10 @@ export class Sbi {
     }
   }
 
-  /** TIME 0, set_timer. The supervisor's timer is Sstc's comparator, which also clears a pending one. */
+  /**
+   * TIME 0, set_timer. The supervisor's timer is Sstc's comparator, which also clears a pending
+   * one.
+   */
   #time(hart: HartView, call: number): Answer {
     if (call !== 0) return answer(ERR_NOT_SUPPORTED);
     hart.set64(HART_STIMECMP, hart.x(A0));
@@ -154,7 +166,10 @@ export class Sbi {
     return DONE;
   }
 
-  /** Translations and decoded code are coherent in this machine, so that a remote fence has nothing to do. */
+  /**
+   * Translations and decoded code are coherent in this machine, so that a remote fence has nothing
+   * to do.
+   */
   #fence(hart: HartView, call: number): Answer {
     // 0 fence.i, 1 sfence.vma, 2 sfence.vma with ASID; the rest needs the hypervisor extension
     if (call > 2) return answer(ERR_NOT_SUPPORTED);
@@ -187,7 +202,10 @@ export class Sbi {
     return address % 2 === 0 && this.#view.memory.contains(address, 2);
   }
 
-  /** SBI 9.1: a hart begins in S-mode, untranslated, supervisor interrupts off, a0 its id, a1 the opaque word. */
+  /**
+   * SBI 9.1: a hart begins in S-mode, untranslated, supervisor interrupts off, a0 its id, a1 the
+   * opaque word.
+   */
   #enter(target: HartView, address: number, opaque: bigint): void {
     target.pc = BigInt(address);
     target.privilege = PRIV_S;

@@ -1,15 +1,20 @@
 /**
- * scheduler: gives each machine that has something to do a slice in turn, and the event loop its due between slices.
+ * scheduler: gives each machine that has something to do a slice in turn, and the event loop its
+ * due between slices.
  *
  * Owns    the queue of tasks that are ready.
  * Used by machine.ts. One scheduler per host.
- * Holds   round-robin: a task that stays ready goes behind all the others, so none waits longer than one slice of each.
+ * Holds   round-robin: a task that stays ready goes behind all the others, so none waits longer
+ *         than one slice of each.
  */
 import type { Platform } from "../platform/contract.ts";
 
 /** Something that runs in slices of a few milliseconds. */
 export interface Task {
-  /** Runs for a slice. True when it is ready for another one; false when it sleeps or is done. Must not throw. */
+  /**
+   * Runs for a slice. True when it is ready for another one; false when it sleeps or is done. Must
+   * not throw.
+   */
   slice(): boolean;
 }
 

@@ -1,8 +1,10 @@
 /**
- * usage: command lines read by a table of options, with errors that say what was given and what is accepted.
+ * usage: command lines read by a table of options, with errors that say what was given and what is
+ * accepted.
  *
  * Used by every command of src/shell/commands/.
- * Holds   an option that the table does not name is an error; a value is never guessed from its look.
+ * Holds   an option that the table does not name is an error; a value is never guessed from its
+ *         look.
  */
 
 /** A command line that is not one; the binary exits 2. */
@@ -36,7 +38,10 @@ function nearest(name: string, table: OptionTable): string {
   return close === undefined ? names.map((known) => `--${known}`).join(" ") : `--${close}`;
 }
 
-/** What a splitter of command lines gives, in order; the shape of Node's util.parseArgs with `tokens`. */
+/**
+ * What a splitter of command lines gives, in order; the shape of Node's util.parseArgs with
+ * `tokens`.
+ */
 export type ArgumentToken =
   | {
       readonly kind: "option";
@@ -54,7 +59,10 @@ export type SplitArguments = (
   types: Record<string, "string" | "boolean">,
 ) => readonly ArgumentToken[];
 
-/** Checks a command line against the table: `--name value` or `--name=value`; `--` ends options. Throws UsageError. */
+/**
+ * Checks a command line against the table: `--name value` or `--name=value`; `--` ends options.
+ * Throws UsageError.
+ */
 export function readArguments(
   command: string,
   args: readonly string[],

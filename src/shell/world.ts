@@ -1,5 +1,6 @@
 /**
- * world: what a command may touch: files, streams, the terminal, guests. The binary hands in Node's; tests their own.
+ * world: what a command may touch: files, streams, the terminal, guests. The binary hands in
+ * Node's; tests their own.
  *
  * Owns    the types only.
  * Holds   no command reaches for anything else, so each can be run in a test.
@@ -53,7 +54,10 @@ export type DiskMode = "rw" | "ro" | "cow";
 export interface ConsoleStreams {
   /** True when input is a terminal: raw mode, Ctrl-A commands, host clock. */
   readonly isTerminal: boolean;
-  /** Calls back with every piece of input, then once with null at its end. The returned function ends that. */
+  /**
+   * Calls back with every piece of input, then once with null at its end. The returned function
+   * ends that.
+   */
   listen(onInput: (bytes: Uint8Array | null) => void): () => void;
   /** Stops reading input, or goes on. */
   holdInput(isHeld: boolean): void;

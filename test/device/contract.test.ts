@@ -1,5 +1,6 @@
 /**
- * contract: every registered device keeps test/contract/device.ts; every device of the folder is registered.
+ * contract: every registered device keeps test/contract/device.ts; every device of the folder is
+ * registered.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { suite } from "uvu";

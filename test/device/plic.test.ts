@@ -1,5 +1,6 @@
 /**
- * plic: claims, completions, priorities, thresholds and gateways, by hand and against a plain model.
+ * plic: claims, completions, priorities, thresholds and gateways, by hand and against a plain
+ * model.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,6 +1,7 @@
 /**
- * uart-driver: what Linux's 8250 driver does to the port, access by access: open, speed, console output beside it,
- * interrupts; with people typing all the time. Nothing typed may be lost, doubled or reordered.
+ * uart-driver: what Linux's 8250 driver does to the port, access by access: open, speed, console
+ * output beside it, interrupts; with people typing all the time. Nothing typed may be lost, doubled
+ * or reordered.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -91,7 +92,10 @@ class Driver {
     this.in(DATA);
   }
 
-  /** printk's way out: interrupts of the port off, each byte after a look at LSR, interrupts on again. */
+  /**
+   * printk's way out: interrupts of the port off, each byte after a look at LSR, interrupts on
+   * again.
+   */
   print(bytes: readonly number[]): void {
     this.out(IER, 0);
     for (const byte of bytes) {
@@ -110,7 +114,10 @@ class Driver {
     }
   }
 
-  /** serial8250_handle_irq, as often as the line asks for it; a level that never falls fails the test. */
+  /**
+   * serial8250_handle_irq, as often as the line asks for it; a level that never falls fails the
+   * test.
+   */
   serve(): void {
     for (let round = 0; this.context.irq; round++) {
       assert.ok(round < 200, "the interrupt never ends");

@@ -1,6 +1,7 @@
 /**
- * virtio-limits: what virtio devices owe a machine whose guest, backend or host misbehaves: bounded work, nothing written
- * behind a reset's back, nothing done outside a session, requests under way carried over.
+ * virtio-limits: what virtio devices owe a machine whose guest, backend or host misbehaves: bounded
+ * work, nothing written behind a reset's back, nothing done outside a session, requests under way
+ * carried over.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

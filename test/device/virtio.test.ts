@@ -1,5 +1,6 @@
 /**
- * virtio: transport, queues, block, console and entropy, driven as a driver does it, well and badly.
+ * virtio: transport, queues, block, console and entropy, driven as a driver does it, well and
+ * badly.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -249,7 +249,8 @@ function initialProtection(random: Random, cell: bigint, mode: Mode): Protection
   if (random.chance(20)) {
     // the page tables, all readable or not at all: QEMU 7.2 checks no write of A and D
     fields.pmpaddr3 = ((cell + BigInt(CELL_TABLES)) >> 2n) | 0xfffn;
-    // Denied, the stub cannot be fetched, so M-mode code, which may delegate that fault, does without.
+    // Denied, the stub cannot be fetched, so M-mode code, which may delegate that fault, does
+    // without.
     const rights = mode === MACHINE ? 7 : random.pick([0, 7]);
     config = (config & ~(0xffn << 24n)) | (BigInt(PMP_NAPOT | rights) << 24n);
     fields.medeleg = 0n;

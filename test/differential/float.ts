@@ -46,7 +46,9 @@ const OPERATIONS = [
   ...["fPair", "fCompare", "fWiden", "fToIntExact", "fFromIntExact"],
 ].flatMap((form) => BY_FORM.get(form) ?? []);
 
-/** One operand is one draw from its classes, so these get more turns than those with two or three. */
+/**
+ * One operand is one draw from its classes, so these get more turns than those with two or three.
+ */
 const DRAWN = OPERATIONS.flatMap((name) =>
   ["fRoot", "fToInt"].includes(INSTRUCTIONS[name][0]) ? [name, name, name] : [name],
 );

@@ -26,7 +26,9 @@ const MPRV = 1n << 17n;
 const SUM = 1n << 18n;
 const MXR = 1n << 19n;
 
-/** Bits that a sequence may set and clear one at a time. FS is not among them: 1 and 2 are a choice. */
+/**
+ * Bits that a sequence may set and clear one at a time. FS is not among them: 1 and 2 are a choice.
+ */
 const STATUS_SUPERVISOR = [1n << 1n, 1n << 5n, SPP, SUM, MXR];
 const TW = 1n << 21n;
 const TSR = 1n << 22n;
@@ -136,7 +138,9 @@ export const csrRefused: Generator = (body) => {
   body.emit("csrrs", body.target(), random.pick(COUNTERS), 0);
 };
 
-/** Writes a vector or satp that is put back: nothing can trap in between, and no mode is illegal. */
+/**
+ * Writes a vector or satp that is put back: nothing can trap in between, and no mode is illegal.
+ */
 export const csrSwap: Generator = (body) => {
   const { random } = body;
   if (body.mode === USER) return csrRead(body);

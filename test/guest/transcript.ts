@@ -42,7 +42,9 @@ export const TRANSCRIPT: readonly (readonly [typed: string, answer: string])[] =
 /** What the guest prints before its first prompt. */
 export const TRANSCRIPT_BANNER = BANNER;
 
-/** The same text without carriage returns, times, and the figures that move with the code's size. */
+/**
+ * The same text without carriage returns, times, and the figures that move with the code's size.
+ */
 export function maskTimes(text: string): string {
   return text
     .replaceAll("\r", "")

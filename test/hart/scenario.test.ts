@@ -3,7 +3,7 @@
  * every trap logged. The same image runs here and in QEMU, against one written expectation.
  *
  *   a scenario   M: set-up ─ mret ─► mode under test: steps ─ ecall with a7 = 1 ─► M: read the log
- *   log entry    {cause | previous privilege << 8 | VIA_S, value | slot of a vectored handler << 56}
+ *   log entry {cause | previous privilege << 8 | VIA_S, value | slot of a vectored handler << 56}
  */
 import type { Assembler, Reg } from "../../src/asm/index.ts";
 import { type IsaProgram, WINDOW } from "../isa/program.ts";
@@ -58,7 +58,9 @@ const READ: readonly Reg[] = [
   ...(["t6", "s4", "s5", "s6", "ra", "gp", "tp", "s7", "s8", "s9"] as const),
 ];
 
-/** Logs, then: interrupt, disable it; fetch fault, go to ra; ECALL with a7 = 1, leave; else skip. */
+/**
+ * Logs, then: interrupt, disable it; fetch fault, go to ra; ECALL with a7 = 1, leave; else skip.
+ */
 function machineHandler(a: Assembler): void {
   a.alignCode(256);
   a.label("collect");

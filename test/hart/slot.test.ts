@@ -1,8 +1,10 @@
 /**
- * slot: what one machine does to the translations of the slot must not reach another machine, which owns them.
+ * slot: what one machine does to the translations of the slot must not reach another machine, which
+ * owns them.
  *
- * The guest has two harts. Hart 1 builds page tables with plain stores, so that its TLB may hold write tags for their
- * frames; hart 0 walks the tables; hart 1 then maps another page. Meanwhile the host resets a machine beside it.
+ * The guest has two harts. Hart 1 builds page tables with plain stores, so that its TLB may hold
+ * write tags for their frames; hart 0 walks the tables; hart 1 then maps another page. Meanwhile
+ * the host resets a machine beside it.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -109,7 +111,10 @@ function place(core: Core, program: Uint8Array, harts: number): MachineView {
 
 const hang = () => Uint8Array.of(0x6f, 0, 0, 0);
 
-/** What hart 0 reads through the tables before and after the change, with `between` while both harts wait. */
+/**
+ * What hart 0 reads through the tables before and after the change, with `between` while both harts
+ * wait.
+ */
 async function readings(between: (core: Core, neighbour: MachineView) => void): Promise<bigint[]> {
   const core = await makeCore();
   const neighbour = place(core, hang(), 1);

@@ -1,5 +1,6 @@
 /**
- * cli: runs the binary as its user does: with arguments, bytes on stdin, and what it prints looked at afterwards.
+ * cli: runs the binary as its user does: with arguments, bytes on stdin, and what it prints looked
+ * at afterwards.
  *
  * Used by test/shell/ and test/boot/.
  */

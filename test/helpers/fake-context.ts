@@ -94,7 +94,10 @@ export class FakeContext implements DeviceContext {
     this.requests.push(what);
   }
 
-  /** Turns the clock to `ticks` and fires the alarms of `device` on the way, a bounded number of times. */
+  /**
+   * Turns the clock to `ticks` and fires the alarms of `device` on the way, a bounded number of
+   * times.
+   */
   advance(device: Device, ticks: number): void {
     for (let round = 0; round < 10_000; round++) {
       if (this.alarmTicks === null || this.alarmTicks > ticks) break;

@@ -1,6 +1,6 @@
 /**
- * guest-program: small guests for tests of the control plane, as ELF (M-mode) or Image (S-mode over built-in SBI),
- * and a host with a small arena to run them on.
+ * guest-program: small guests for tests of the control plane, as ELF (M-mode) or Image (S-mode over
+ * built-in SBI), and a host with a small arena to run them on.
  *
  * Used by test/machine/.
  */

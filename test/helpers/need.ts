@@ -1,6 +1,6 @@
 /**
- * need: a test that wants a tool which may not be installed. Without it the test is a visible skip that names the
- * Debian package; under CI=true it fails instead.
+ * need: a test that wants a tool which may not be installed. Without it the test is a visible skip
+ * that names the Debian package; under CI=true it fails instead.
  *
  * Used by tests that run QEMU, a compiler, apt or firmware.
  */
@@ -43,7 +43,10 @@ export const CROSS_BINUTILS = program(
 export const NATIVE_COMPILER = program("gcc", "gcc");
 export const APT = program("apt-get", "apt");
 
-/** Where Debian's package puts firmware for the virt machine: entered with a2 naming what comes after it. */
+/**
+ * Where Debian's package puts firmware for the virt machine: entered with a2 naming what comes
+ * after it.
+ */
 export const OPENSBI_DYNAMIC = "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
 export const OPENSBI: Tool = {
   name: "fw_dynamic.bin",
@@ -64,7 +67,10 @@ function sourceOf(tool: Tool): string {
   return `${tool.name} (${brought}Debian package ${tool.debianPackage})`;
 }
 
-/** Adds a test that needs `tools`: a skip with the reason printed, or under CI=true a failure, when one is missing. */
+/**
+ * Adds a test that needs `tools`: a skip with the reason printed, or under CI=true a failure, when
+ * one is missing.
+ */
 export function testNeeding(
   test: Test,
   tools: readonly Tool[],

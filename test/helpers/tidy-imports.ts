@@ -1,5 +1,6 @@
 /**
- * tidy-imports: which file may import which: rooms stand on lines, imports point down, nothing goes round in a circle.
+ * tidy-imports: which file may import which: rooms stand on lines, imports point down, nothing goes
+ * round in a circle.
  *
  * Used by test/tidy.test.ts.
  */
@@ -92,7 +93,8 @@ export function wrongDirection({ from, to, line }: Import): string | null {
   const [user, used] = [roomOf(from), roomOf(to)];
   if (user === used) return null;
   if (!(user in LINES) || !(used in LINES)) return `${at}: unknown room ${user} or ${used}`;
-  // The shell is the API's first user and gets no more than anyone; the binary adds Node's side of it.
+  // The shell is the API's first user and gets no more than anyone; the binary adds Node's side of
+  // it.
   if (user === "shell") return used === "index" ? null : `${at}: the shell uses only src/index.ts`;
   if (user === "cli") {
     const isFine = ["shell", "node", "platform"].includes(used);

@@ -1,5 +1,6 @@
 /**
- * virtio-driver: a driver's half of a split virtqueue over a device's registers, as simple as it gets.
+ * virtio-driver: a driver's half of a split virtqueue over a device's registers, as simple as it
+ * gets.
  *
  * Used by test/device/virtio-*.test.ts.
  * Holds   rings lie at fixed places in flat RAM; buffers are handed out upwards behind them.

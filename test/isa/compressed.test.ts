@@ -11,13 +11,16 @@ import { PAIRS, VALUES } from "./values.ts";
 const IMMEDIATES = [-32, -17, -1, 1, 2, 15, 31];
 const rowsOf = (values: readonly bigint[]) => values.map((value) => [value]);
 
-function immediates(program: IsaProgram): void {
-  const add = (
-    title: string,
-    rd: Reg,
-    emit: (a: Assembler) => void,
-    model: (a: bigint) => bigint,
-  ) =>
+type AddCase = (
+  title: string,
+  rd: Reg,
+  emit: (a: Assembler) => void,
+  model: (a: bigint) => bigint,
+) => void;
+
+/** Adds blocks whose one register is operand and result. */
+function adder(program: IsaProgram): AddCase {
+  return (title, rd, emit, model) =>
     program.block({
       title,
       rows: rowsOf(VALUES),
@@ -26,6 +29,10 @@ function immediates(program: IsaProgram): void {
       body: emit,
       model: ([a]) => [model(a)],
     });
+}
+
+function immediates(program: IsaProgram): void {
+  const add = adder(program);
   for (const immediate of IMMEDIATES) {
     const wide = u64(BigInt(immediate));
     for (const rd of ["a0", "ra", "t6", "s4"] as const) {
@@ -67,6 +74,10 @@ function immediates(program: IsaProgram): void {
     (a) => a.cAddiw("a0", 0),
     (a) => word(a),
   );
+}
+
+function shifts(program: IsaProgram): void {
+  const add = adder(program);
   for (const amount of [1, 7, 31, 32, 33, 63]) {
     const by = BigInt(amount);
     add(
@@ -303,6 +314,7 @@ function overlap(program: IsaProgram): void {
 
 const test = isaSuite("isa/compressed", (program) => {
   immediates(program);
+  shifts(program);
   registers(program);
   memory(program);
   jumps(program);

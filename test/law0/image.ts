@@ -1,11 +1,13 @@
 /**
- * image: what is around a random program of law 0: where everything lies, page tables, entry, trap handlers.
+ * image: what is around a random program of law 0: where everything lies, page tables, entry, trap
+ * handlers.
  *
  * Used by program.ts, which writes the bodies.
- * Holds   a handler changes no register of the body; after an exception the body goes on behind the instruction, or at ra
- *         when the trap came from outside of the program's own code.
+ * Holds   a handler changes no register of the body; after an exception the body goes on behind the
+ *         instruction, or at ra when the trap came from outside of the program's own code.
  *
- *   0x80000000 code │ +0x40000 data, 16 pages │ +0x50000 patches, 2 pages │ +0x60000 tables │ +0x70000 one page per hart
+ *   0x80000000 code │ +0x40000 data, 16 pages │ +0x50000 patches, 2 pages │ +0x60000 tables
+ *   +0x70000 one page per hart
  */
 import type { Assembler, Csr } from "../../src/asm/index.ts";
 import type { Random } from "../helpers/random.ts";
@@ -69,7 +71,10 @@ export function satpOf(shape: Shape, space: number): bigint {
   return (BigInt(shape.satpMode) << 60n) | BigInt(root);
 }
 
-/** Page tables as {address, bytes}: gigapages for devices and RAM, for S and again for U, and the window. */
+/**
+ * Page tables as {address, bytes}: gigapages for devices and RAM, for S and again for U, and the
+ * window.
+ */
 export function tables(shape: Shape, random: Random): { address: number; bytes: Uint8Array }[] {
   const pages = new Map<number, BigUint64Array>();
   const put = (table: number, index: number, value: bigint) => {
@@ -95,7 +100,10 @@ export function tables(shape: Shape, random: Random): { address: number; bytes: 
   return [...pages].map(([address, words]) => ({ address, bytes: new Uint8Array(words.buffer) }));
 }
 
-/** Flags that leaves of the window get: all rights, fewer, user or not, accessed and dirty or not, invalid. */
+/**
+ * Flags that leaves of the window get: all rights, fewer, user or not, accessed and dirty or not,
+ * invalid.
+ */
 export const FLAGS = [
   0xcf, 0xdf, 0xc7, 0xd7, 0x43, 0x53, 0x4b, 0x5b, 0x49, 0x0f, 0x1f, 0x07, 0x4f, 0, 0xc5,
 ] as const;

@@ -38,7 +38,9 @@ export function armTimers(batch: Batch, random: Random): void {
 /** At least this many pieces to a stretch. */
 export const SPLITS_MIN = 8;
 
-/** Pieces of a budget: many of a few slots, some long ones; at least SPLITS_MIN, if it is enough. */
+/**
+ * Pieces of a budget: many of a few slots, some long ones; at least SPLITS_MIN, if it is enough.
+ */
 export function splitBudget(random: Random, slots: number): number[] {
   const pieces: number[] = [];
   const longest = Math.max(1, Math.floor(slots / SPLITS_MIN));

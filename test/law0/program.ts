@@ -1,6 +1,6 @@
 /**
- * program: random guests for law 0: endless bodies, one to three per program, spread over one to eight harts that share
- * data, page tables and code patches.
+ * program: random guests for law 0: endless bodies, one to three per program, spread over one to
+ * eight harts that share data, page tables and code patches.
  *
  * Used by programs.test.ts.
  * Holds   whatever a body does, the program goes on: handlers step over what traps.
@@ -76,7 +76,10 @@ const alu: Block = ({ a, random, work }) => {
   }
 };
 
-/** t0 = base + a work register's value below 2 to the power of `bits`; aligned to `bytes` unless chance has it. */
+/**
+ * t0 = base + a work register's value below 2 to the power of `bits`; aligned to `bytes` unless
+ * chance has it.
+ */
 function point({ a, random, work }: Pen, base: Reg, bits: number, bytes: number): void {
   a.slli("t0", work(), 64 - bits);
   a.srli("t0", "t0", 64 - bits);
@@ -127,7 +130,10 @@ const counters: Block = ({ a, random, work }) => {
   }
 };
 
-/** Changes an entry of the window by one of several kinds of store, and often looks at the page at once. */
+/**
+ * Changes an entry of the window by one of several kinds of store, and often looks at the page at
+ * once.
+ */
 const edit: Block = ({ a, random, work }) => {
   const page = random.below(WINDOW_PAGES);
   const target = DATA / 4096 + random.below(16);

@@ -1,6 +1,6 @@
 /**
- * programs: law 0 over random programs: a run in one piece and a run in random pieces, with translations and decoded code
- * thrown away at random points, are the same at every checkpoint.
+ * programs: law 0 over random programs: a run in one piece and a run in random pieces, with
+ * translations and decoded code thrown away at random points, are the same at every checkpoint.
  *
  * SEED=... reruns one campaign; PROGRAMS=... makes it longer or shorter.
  */

@@ -1,6 +1,6 @@
 /**
- * split: runs a machine of the bare core to a number of slots, in one piece or in random pieces with everything cached
- * thrown away in between. Law 0 says that nobody can tell.
+ * split: runs a machine of the bare core to a number of slots, in one piece or in random pieces
+ * with everything cached thrown away in between. Law 0 says that nobody can tell.
  *
  * Used by the suites of this folder.
  * Holds   what answers an exit depends on the machine's state alone.

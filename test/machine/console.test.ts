@@ -1,5 +1,6 @@
 /**
- * console: typing at a machine: input that waits for a guest, guests that wait for input, on either clock.
+ * console: typing at a machine: input that waits for a guest, guests that wait for input, on either
+ * clock.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,5 +1,6 @@
 /**
- * elf: good files as written by rivulet/asm, and every way of being bad that issue 2 section 5 lists.
+ * elf: good files as written by rivulet/asm, and every way of being bad that issue 2 section 5
+ * lists.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,5 +1,6 @@
 /**
- * fairness: machines that run at the same time on one host share it turn by turn, and do not see each other.
+ * fairness: machines that run at the same time on one host share it turn by turn, and do not see
+ * each other.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -51,7 +51,10 @@ function finish(value: number): (a: Assembler) => void {
   };
 }
 
-/** Sleeps in WFI until mtime is `ticks` from now, `times` times over, counting in s0, then powers off. */
+/**
+ * Sleeps in WFI until mtime is `ticks` from now, `times` times over, counting in s0, then powers
+ * off.
+ */
 function sleeper(ticks: number, times: number): (a: Assembler) => void {
   return (a) => {
     a.li("s0", 0);
@@ -131,7 +134,10 @@ test("virtual time jumps over a wait without asking the host's clock", async () 
   assert.is(platform.monotonicMs(), 0);
 });
 
-/** Runs to the end on simulated host time, moving it only when the machine sleeps. Returns the milliseconds slept. */
+/**
+ * Runs to the end on simulated host time, moving it only when the machine sleeps. Returns the
+ * milliseconds slept.
+ */
 async function runOnHostTime(machine: Machine, platform: SimPlatform): Promise<number> {
   const begin = platform.monotonicMs();
   let isDone = false;
@@ -276,7 +282,10 @@ test("dispose ends a run and gives the frames back", async () => {
   assert.is(host.machines.length, 0);
 });
 
-/** Prints, sleeps, computes, and reads its input when the UART's own timer says so: what a run can meet. */
+/**
+ * Prints, sleeps, computes, and reads its input when the UART's own timer says so: what a run can
+ * meet.
+ */
 function everything(a: Assembler): void {
   a.li("s0", UART);
   a.li("s1", CLINT_TIMER);
@@ -323,7 +332,10 @@ function everything(a: Assembler): void {
   a.label("memory");
 }
 
-/** Law 0 (DESIGN.md section 4): any split of a budget, with caches dropped anywhere, gives the same machine. */
+/**
+ * Law 0 (DESIGN.md section 4): any split of a budget, with caches dropped anywhere, gives the same
+ * machine.
+ */
 test("a split budget gives the same digest", async () => {
   const random = new Random(seedOf(20261124));
   for (const harts of [1, 3]) {

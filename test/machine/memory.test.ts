@@ -1,5 +1,6 @@
 /**
- * memory: guests that touch more than the host has: the pause with reason `memory`, and what ends it.
+ * memory: guests that touch more than the host has: the pause with reason `memory`, and what ends
+ * it.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -17,7 +18,10 @@ const test = suite("machine/memory");
 const MEBIBYTE = 1024 * 1024;
 const BUDGET = 50_000_000;
 
-/** Writes one doubleword to each page between two addresses, reads all of them back, then powers off. */
+/**
+ * Writes one doubleword to each page between two addresses, reads all of them back, then powers
+ * off.
+ */
 function toucher(start: number, end: number): (a: Assembler) => void {
   return (a) => {
     for (const isWrite of [true, false]) {
@@ -45,7 +49,9 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A host whose pool is a few megabytes, and RAM sizes that overcommit it together but not alone. */
+/**
+ * A host whose pool is a few megabytes, and RAM sizes that overcommit it together but not alone.
+ */
 async function tightHost(): Promise<{ host: Host; memoryBytes: number }> {
   const host = await smallHost({ arenaBytes: 24 * MEBIBYTE });
   const poolBytes = host.stats().framesTotal * 4096;
@@ -145,7 +151,10 @@ const FLAG = QUEUE + 0x1000;
 /** A page that nobody touches before the device does. */
 const TARGET = RAM + 0x18_0000;
 
-/** Sets up the entropy source, waits for FLAG, asks for 64 bytes into TARGET, waits for them, then powers off. */
+/**
+ * Sets up the entropy source, waits for FLAG, asks for 64 bytes into TARGET, waits for them, then
+ * powers off.
+ */
 function entropyDriver(a: Assembler): void {
   a.li("s0", VIRTIO);
   const write = (offset: number, value: number) => {

@@ -1,5 +1,6 @@
 /**
- * parts: the pieces between a machine and its devices, each alone: bus, hub, console, waiter, scheduler, ...
+ * parts: the pieces between a machine and its devices, each alone: bus, hub, console, waiter,
+ * scheduler, ...
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

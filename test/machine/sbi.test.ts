@@ -1,5 +1,6 @@
 /**
- * sbi: a supervisor calls every extension with good and bad arguments; answers are read from its memory.
+ * sbi: a supervisor calls every extension with good and bad arguments; answers are read from its
+ * memory.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,5 +1,6 @@
 /**
- * Fetching packages of another architecture with apt and a private folder, from an archive made on the spot.
+ * Fetching packages of another architecture with apt and a private folder, from an archive made on
+ * the spot.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

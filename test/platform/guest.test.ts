@@ -1,6 +1,6 @@
 /**
- * Preparing guests, without a network: apt's source lists, the cpio archive, busybox and modules looked into, and the
- * shelf that holds a guest whole or not at all.
+ * Preparing guests, without a network: apt's source lists, the cpio archive, busybox and modules
+ * looked into, and the shelf that holds a guest whole or not at all.
  */
 import { spawnSync } from "node:child_process";
 import {

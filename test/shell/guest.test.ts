@@ -1,5 +1,6 @@
 /**
- * `rivulet guest`: what it prints where, and what it refuses, over a shelf of guests that holds no files.
+ * `rivulet guest`: what it prints where, and what it refuses, over a shelf of guests that holds no
+ * files.
  */
 import { parseArgs } from "node:util";
 import { suite } from "uvu";

@@ -1,5 +1,6 @@
 /**
- * The binary as its user meets it: exit statuses, what goes to which stream, pipes that close, signals, a terminal.
+ * The binary as its user meets it: exit statuses, what goes to which stream, pipes that close,
+ * signals, a terminal.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -183,7 +184,9 @@ test("a signal ends the run with 128 + its number, however much input waits", as
   }
 });
 
-/** A run on a terminal of its own; what is written goes through the terminal, as a person's keys do. */
+/**
+ * A run on a terminal of its own; what is written goes through the terminal, as a person's keys do.
+ */
 function onTerminal(args: readonly string[]): Console {
   const words = [process.execPath, CLI, ...args].map((word) => `"${word}"`).join(" ");
   const script = file("terminal.sh", `${words}\necho "status $?"\nstty -a\n`);

@@ -1,5 +1,6 @@
 /**
- * Command lines: what is accepted, and that each refusal says what was given and what would have been accepted.
+ * Command lines: what is accepted, and that each refusal says what was given and what would have
+ * been accepted.
  */
 import { parseArgs } from "node:util";
 import { suite } from "uvu";

@@ -1,9 +1,11 @@
 /**
- * contract: what a disk's bytes come from. Implemented here (memory, overlay, read-only) and in platform/ (files).
+ * contract: what a disk's bytes come from. Implemented here (memory, overlay, read-only) and in
+ * platform/ (files).
  *
  * Owns    the type and what sizes a disk may have. Used by virtio/blk.ts, machine/config.ts.
- * Holds   offsets and lengths are multiples of 512 inside `bytes`; the caller checks them. An operation either happens
- *         wholly or throws (or rejects); the guest is then told of an I/O error.
+ * Holds   offsets and lengths are multiples of 512 inside `bytes`; the caller checks them. An
+ *         operation either happens wholly or throws (or rejects); the guest is then told of an I/O
+ *         error.
  */
 import { VmError } from "../../errors.ts";
 

@@ -3,9 +3,10 @@
  *
  * Owns    the requests under way, as heads with the machine time at which they complete.
  * Used by machine/devices.ts, one per disk.
- * Holds   a request is carried out when it completes, so that head and time are its entire state; requests complete
- *         in order. Machine time stands still while the backend is late; what it answers is put into guest memory only
- *         if nobody reset the device meanwhile. No buffer is larger than REQUEST_BYTES_MAX.
+ * Holds   a request is carried out when it completes, so that head and time are its entire state;
+ *         requests complete in order. Machine time stands still while the backend is late; what it
+ *         answers is put into guest memory only if nobody reset the device meanwhile. No buffer is
+ *         larger than REQUEST_BYTES_MAX.
  *
  * Latency model: 50 us and 1 ns per byte.
  * Saved, version 1, behind the transport's part: count u16, then {head u16, due u64} each.
@@ -44,7 +45,10 @@ const HEADER_BYTES = 16;
 const ID_BYTES = 20;
 const SEGMENTS_MAX = 254;
 const SEGMENT_BYTES_MAX = 1 << 16;
-/** Larger requests get an I/O error: more than SEGMENTS_MAX segments of SEGMENT_BYTES_MAX, so that none is legal. */
+/**
+ * Larger requests get an I/O error: more than SEGMENTS_MAX segments of SEGMENT_BYTES_MAX, so that
+ * none is legal.
+ */
 const REQUEST_BYTES_MAX = 16 << 20;
 const LATENCY_TICKS = 500;
 const BYTES_PER_TICK = 100;

@@ -3,8 +3,8 @@
  *
  * Owns    input that the driver has given no buffer for yet.
  * Used by machine/devices.ts, for machines whose console it is.
- * Holds   input is bounded: what does not fit stays with the sender; what waits survives a reset, as on a serial line.
- *         Output of one request is bounded too.
+ * Holds   input is bounded: what does not fit stays with the sender; what waits survives a reset,
+ *         as on a serial line. Output of one request is bounded too.
  *
  * Saved, version 1, behind the transport's part: the input queue (count u16, bytes).
  */

@@ -1,11 +1,12 @@
 /**
- * queue: a split virtqueue as the device sees it (virtio 1.2, 2.7). Everything in it was written by the guest.
+ * queue: a split virtqueue as the device sees it (virtio 1.2, 2.7). Everything in it was written by
+ * the guest.
  *
  * Owns    the ring addresses the driver gave and how far both rings are served.
  * Used by transport.ts and the devices.
- * Holds   a chain is followed for a bounded number of steps, every address is checked to be RAM before use, and nothing
- *         is allocated by a length that the guest says. What breaks the rules throws BadQueue; the transport then asks for
- *         a reset, as 2.1.2 allows.
+ * Holds   a chain is followed for a bounded number of steps, every address is checked to be RAM
+ *         before use, and nothing is allocated by a length that the guest says. What breaks the
+ *         rules throws BadQueue; the transport then asks for a reset, as 2.1.2 allows.
  *
  *   descriptor  address u64 │ bytes u32 │ flags u16 │ next u16
  *   available   flags u16 │ index u16 │ heads u16[size] │ used_event u16
@@ -47,7 +48,10 @@ export function segmentBytes(segments: readonly Segment[]): number {
   return sum;
 }
 
-/** The first `bytes` bytes of the segments: what a device reserves must follow from its own limits, not the guest's. */
+/**
+ * The first `bytes` bytes of the segments: what a device reserves must follow from its own limits,
+ * not the guest's.
+ */
 export function firstBytes(segments: readonly Segment[], bytes: number): Segment[] {
   const first: Segment[] = [];
   let left = bytes;
@@ -65,7 +69,10 @@ export function reserveAll(memory: GuestMemory, segments: readonly Segment[]): b
   return segments.every(({ gpa, bytes }) => memory.reserve(gpa, bytes));
 }
 
-/** Copies the first `target.length` bytes out of the segments; the caller has checked that there are as many. */
+/**
+ * Copies the first `target.length` bytes out of the segments; the caller has checked that there are
+ * as many.
+ */
 export function gather(memory: GuestMemory, from: readonly Segment[], target: Uint8Array): void {
   let at = 0;
   for (const { gpa, bytes } of from) {
@@ -123,7 +130,10 @@ export class VirtQueue {
     if (!memory.write(gpa, this.#bytes.subarray(0, 2))) throw new BadQueue("ring outside RAM");
   }
 
-  /** True when the used ring can be written. False: frames are short. Throws BadQueue when it is not in RAM. */
+  /**
+   * True when the used ring can be written. False: frames are short. Throws BadQueue when it is not
+   * in RAM.
+   */
   reserveUsed(memory: GuestMemory): boolean {
     const bytes = 6 + 8 * this.size;
     if (!memory.contains(this.used, bytes)) throw new BadQueue("used ring outside RAM");
@@ -146,7 +156,10 @@ export class VirtQueue {
     this.#served = (this.#served + 1) & 0xffff;
   }
 
-  /** Asks to be told of the next request, where the driver took EVENT_IDX. The used ring was reserved. */
+  /**
+   * Asks to be told of the next request, where the driver took EVENT_IDX. The used ring was
+   * reserved.
+   */
   askForNotice(memory: GuestMemory, features: QueueFeatures): void {
     if (features.hasEventIndex) this.#putU16(memory, this.used + 4 + 8 * this.size, this.#served);
   }
@@ -189,8 +202,8 @@ export class VirtQueue {
   }
 
   /**
-   * Gives a request back, with `written` bytes in its writable part. The used ring was reserved. True when the driver
-   * wants an interrupt.
+   * Gives a request back, with `written` bytes in its writable part. The used ring was reserved.
+   * True when the driver wants an interrupt.
    */
   finish(memory: GuestMemory, head: number, written: number, features: QueueFeatures): boolean {
     this.#view.setUint32(0, head, true);

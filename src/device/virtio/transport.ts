@@ -1,13 +1,14 @@
 /**
- * transport: virtio over MMIO (virtio 1.2, 4.2), version 2: registers, feature negotiation, queues, interrupt.
+ * transport: virtio over MMIO (virtio 1.2, 4.2), version 2: registers, feature negotiation, queues,
+ * interrupt.
  *
  * Owns    everything of a virtio device but what its queues mean.
  * Used by blk.ts, console.ts, rng.ts, which extend it.
- * Holds   a driver that breaks the rules gets DEVICE_NEEDS_RESET and a configuration interrupt; the device then does
- *         nothing until it is reset.
+ * Holds   a driver that breaks the rules gets DEVICE_NEEDS_RESET and a configuration interrupt; the
+ *         device then does nothing until it is reset.
  *
- * Saved: tag, status u8, feature selectors u32 x 2, driver features u64, queue selector u32, interrupt status u8,
- * generation u32, queues, then the device's own part.
+ * Saved: tag, status u8, feature selectors u32 x 2, driver features u64, queue selector u32,
+ * interrupt status u8, generation u32, queues, then the device's own part.
  */
 import type { Device, DeviceContext, DeviceSection } from "../contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "../device-tree.ts";
@@ -94,7 +95,10 @@ export abstract class VirtioDevice implements Device {
 
   // ---- what a device adds ----
 
-  /** The driver put something into queue `index`; called only while the driver is set up. May throw BadQueue. */
+  /**
+   * The driver put something into queue `index`; called only while the driver is set up. May throw
+   * BadQueue.
+   */
   protected abstract notified(index: number): void;
   /** One byte of the configuration space; 0 beyond its end. */
   protected abstract configByte(offset: number): number;

@@ -2,7 +2,8 @@
  * block-file: a disk in a file.
  *
  * Owns    the file descriptor. Used by src/cli.ts for --disk.
- * Holds   the size is what it was when opened: a file that shrinks in use gives I/O errors, never short data.
+ * Holds   the size is what it was when opened: a file that shrinks in use gives I/O errors, never
+ *         short data.
  */
 import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { type BlockBackend, checkDiskBytes } from "../../device/block/contract.ts";

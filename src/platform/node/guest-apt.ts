@@ -1,6 +1,7 @@
 /**
- * guest-apt: fetches packages of another architecture with the machine's own apt, without touching its state: package
- * lists, cache, status and configuration are private to a folder. No privileges are needed.
+ * guest-apt: fetches packages of another architecture with the machine's own apt, without touching
+ * its state: package lists, cache, status and configuration are private to a folder. No privileges
+ * are needed.
  *
  * Owns    the files under the folder it is given.
  * Used by guest-debian.ts.
@@ -47,7 +48,10 @@ function sourceText(archive: DebianArchive, target: AptTarget): string {
   return lines.join("\n") + "\n";
 }
 
-/** apt reads the file that APT_CONFIG names before any other, so that what it says of Dir::Etc holds for the rest. */
+/**
+ * apt reads the file that APT_CONFIG names before any other, so that what it says of Dir::Etc holds
+ * for the rest.
+ */
 function configText(folder: string, architecture: string, acquire: readonly string[]): string {
   const own: Record<string, string> = {
     "Dir::Etc::Main": "/dev/null",
@@ -108,7 +112,10 @@ export class PrivateApt {
     return runTool(name, args, { env, signal, debianPackage: APT_PACKAGE, ...more });
   }
 
-  /** Fetches the package lists. Throws VmError "io" when the archive does not answer, or has no such suite. */
+  /**
+   * Fetches the package lists. Throws VmError "io" when the archive does not answer, or has no such
+   * suite.
+   */
   async update(): Promise<void> {
     await this.#run("apt-get", ["update", "-q", "--error-on=any"]);
   }

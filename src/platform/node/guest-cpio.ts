@@ -1,10 +1,12 @@
 /**
- * guest-cpio: writes a cpio archive in the "newc" format, which Linux unpacks as its first root file system.
+ * guest-cpio: writes a cpio archive in the "newc" format, which Linux unpacks as its first root
+ * file system.
  *
  * Used by guest-initrd.ts.
  * Holds   the same entries give the same bytes: no times, owner root, inode numbers in order.
  *
- *   entry   magic "070701" | 13 numbers of 8 hex digits | name, NUL, padding to 4 | content, padding to 4
+ *   entry magic "070701" | 13 numbers of 8 hex digits | name, NUL, padding to 4 | content, padding
+ *   to 4
  *   numbers inode mode uid gid links mtime size majors and minors (4) name-bytes check
  *   end     an entry named "TRAILER!!!"
  */
@@ -60,7 +62,10 @@ function pieces(entry: CpioEntry, inode: number): Uint8Array[] {
   return [header, name, padding(header.length + name.length), body, padding(body.length)];
 }
 
-/** The archive of `entries`, in their order: a folder stands before what lies in it. Paths have no leading slash. */
+/**
+ * The archive of `entries`, in their order: a folder stands before what lies in it. Paths have no
+ * leading slash.
+ */
 export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   const all = entries.flatMap((entry, index) => pieces(entry, index + 1));
   const trailer = encoder.encode("TRAILER!!!\0");

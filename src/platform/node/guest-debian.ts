@@ -1,6 +1,6 @@
 /**
- * guest-debian: prepares the stock Debian riscv64 guest: kernel and busybox from the machine's own Debian archive,
- * fetched by its own apt, and an initrd made of them.
+ * guest-debian: prepares the stock Debian riscv64 guest: kernel and busybox from the machine's own
+ * Debian archive, fetched by its own apt, and an initrd made of them.
  *
  * Used by `rivulet guest prepare debian`.
  * Holds   works without privileges; the system's apt state is not touched; nothing is installed.
@@ -164,8 +164,8 @@ async function makeGuest(work: string, options: PrepareOptions): Promise<Prepare
 }
 
 /**
- * The Debian guest, prepared now unless it is there. Throws VmError "missing-tool", "not-found" or "io", each naming
- * what was looked for.
+ * The Debian guest, prepared now unless it is there. Throws VmError "missing-tool", "not-found" or
+ * "io", each naming what was looked for.
  */
 export async function prepareDebian(options: PrepareOptions = {}): Promise<PreparedGuest> {
   const present = options.isReplacing ? null : findGuest(DEBIAN_GUEST_NAME);

@@ -1,11 +1,12 @@
 /**
- * guest-initrd: the first root file system of the Debian guest: busybox, the virtio modules, and an /init that ends at
- * a shell on the console.
+ * guest-initrd: the first root file system of the Debian guest: busybox, the virtio modules, and an
+ * /init that ends at a shell on the console.
  *
  * Used by guest-debian.ts.
  * Holds   deterministic: the same busybox and modules give the same bytes.
  *
- *   /init  /bin/busybox  /bin/APPLET -> busybox  /sbin -> bin  /lib/modules/NAME.ko in the order to load
+ *   /init /bin/busybox /bin/APPLET -> busybox /sbin -> bin /lib/modules/NAME.ko in the order to
+ *   load
  *   /dev/console for the messages of /init before devtmpfs is mounted
  */
 import { gzipSync } from "node:zlib";
@@ -25,7 +26,10 @@ export interface InitrdParts {
   readonly modules: readonly GuestModule[];
 }
 
-/** Leaving the shell switches the machine off: process 1 may not end, and nothing else is left to do. */
+/**
+ * Leaving the shell switches the machine off: process 1 may not end, and nothing else is left to
+ * do.
+ */
 const INIT = `#!/bin/sh
 # First process of the Debian guest of Rivulet.
 export PATH=/bin HOME=/root TERM="\${TERM:-linux}"
@@ -44,13 +48,19 @@ poweroff -f
 
 const FOLDERS = ["bin", "dev", "lib", "lib/modules", "mnt", "proc", "root", "run", "sys", "tmp"];
 
-/** busybox keeps the names of its applets in alphabetical order, each ended by NUL; these are always the first. */
+/**
+ * busybox keeps the names of its applets in alphabetical order, each ended by NUL; these are always
+ * the first.
+ */
 const APPLETS_BEGIN = Buffer.from("[\0[[\0");
 const APPLETS_NEEDED = ["cttyhack", "insmod", "mount", "poweroff", "setsid", "sh"];
 const APPLET_NAME = /^[a-z0-9_.[+-]+$/;
 const APPLETS_MAX = 1000;
 
-/** The applets a busybox was built with. Throws VmError "bad-file" when one that /init needs is not there. */
+/**
+ * The applets a busybox was built with. Throws VmError "bad-file" when one that /init needs is not
+ * there.
+ */
 export function busyboxApplets(busybox: Uint8Array): string[] {
   const bytes = Buffer.from(busybox.buffer, busybox.byteOffset, busybox.length);
   const names: string[] = [];

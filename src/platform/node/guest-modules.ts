@@ -1,9 +1,11 @@
 /**
- * guest-modules: finds kernel modules in an unpacked kernel package, with what they depend on, in the order to load.
+ * guest-modules: finds kernel modules in an unpacked kernel package, with what they depend on, in
+ * the order to load.
  *
  * Used by guest-debian.ts.
- * Holds   dependencies are read from the modules themselves (their .modinfo), because modules.dep is made only when
- *         the package is installed. A module is unpacked by apt's own helper, so that no xz is needed.
+ * Holds   dependencies are read from the modules themselves (their .modinfo), because modules.dep
+ *         is made only when the package is installed. A module is unpacked by apt's own helper, so
+ *         that no xz is needed.
  */
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -48,8 +50,8 @@ async function unpack(path: string, signal?: AbortSignal): Promise<Uint8Array> {
 }
 
 /**
- * The modules named `wanted` in `folder` (lib/modules/VERSION) and all they depend on, each after its dependencies.
- * Throws VmError "not-found".
+ * The modules named `wanted` in `folder` (lib/modules/VERSION) and all they depend on, each after
+ * its dependencies. Throws VmError "not-found".
  */
 export async function collectModules(
   folder: string,

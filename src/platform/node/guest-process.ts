@@ -38,7 +38,9 @@ function onLines(stream: Readable, take: (line: string) => void): void {
   });
 }
 
-/** Runs a tool to its end and returns its standard output. Throws VmError "missing-tool" or "io". */
+/**
+ * Runs a tool to its end and returns its standard output. Throws VmError "missing-tool" or "io".
+ */
 export function runTool(name: string, args: readonly string[], run: ToolRun): Promise<Buffer> {
   const options: SpawnOptions = {
     cwd: run.cwd,

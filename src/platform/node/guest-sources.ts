@@ -1,9 +1,11 @@
 /**
- * guest-sources: which Debian archives this machine's apt already trusts, read from its source lists.
+ * guest-sources: which Debian archives this machine's apt already trusts, read from its source
+ * lists.
  *
  * Used by guest-apt.ts.
- * Holds   only what is written in the lists counts: no host name is known here. Both of apt's formats are read,
- *         one line per source (sources.list) and paragraphs of fields (*.sources, as deb822(5) has them).
+ * Holds   only what is written in the lists counts: no host name is known here. Both of apt's
+ *         formats are read, one line per source (sources.list) and paragraphs of fields (*.sources,
+ *         as deb822(5) has them).
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +13,10 @@ import { join } from "node:path";
 /** One archive, with what apt was told about trusting it. */
 export interface DebianArchive {
   readonly uri: string;
-  /** Value of Signed-By: a path, a fingerprint, or a key block of several lines; null when not given. */
+  /**
+   * Value of Signed-By: a path, a fingerprint, or a key block of several lines; null when not
+   * given.
+   */
   readonly signedBy: string | null;
   readonly isTrusted: boolean;
 }
@@ -24,7 +29,10 @@ interface Source extends DebianArchive {
 
 const words = (text: string) => text.split(/\s+/).filter((word) => word !== "");
 
-/** Reads the format of sources.list(5) with one source per line: `deb [option=value ...] URI suite component...` */
+/**
+ * Reads the format of sources.list(5) with one source per line: `deb [option=value ...] URI suite
+ * component...`
+ */
 export function parseOneLineSources(text: string): Source[] {
   const sources: Source[] = [];
   for (const line of text.split("\n")) {
@@ -63,7 +71,10 @@ function paragraphFields(paragraph: string): Map<string, string> {
   return fields;
 }
 
-/** Reads the format of *.sources: paragraphs of fields, Types, URIs, Suites, Components, Signed-By, Enabled. */
+/**
+ * Reads the format of *.sources: paragraphs of fields, Types, URIs, Suites, Components, Signed-By,
+ * Enabled.
+ */
 export function parseFieldSources(text: string): Source[] {
   const sources: Source[] = [];
   const withoutComments = text.split("\n").filter((line) => !line.startsWith("#"));
@@ -84,13 +95,16 @@ export function parseFieldSources(text: string): Source[] {
   return sources;
 }
 
-/** Suites of Debian's main archive; security has an archive of its own, without the packages wanted here. */
+/**
+ * Suites of Debian's main archive; security has an archive of its own, without the packages wanted
+ * here.
+ */
 const SUITES =
   /^(buster|bullseye|bookworm|trixie|forky|duke|sid|(old)*stable|testing|unstable)(-updates|-backports)?$/;
 
 /**
- * Debian archives among `sources`, each once, the likeliest first: other vendors have a suite "stable" as well, but
- * Debian's mirrors keep the archive under a path that ends in "debian".
+ * Debian archives among `sources`, each once, the likeliest first: other vendors have a suite
+ * "stable" as well, but Debian's mirrors keep the archive under a path that ends in "debian".
  */
 export function debianArchives(sources: readonly Source[]): DebianArchive[] {
   const found = new Map<string, DebianArchive>();

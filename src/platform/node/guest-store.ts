@@ -1,10 +1,11 @@
 /**
- * guest-store: prepared guests in the user's cache directory, one folder each, found by its manifest.
+ * guest-store: prepared guests in the user's cache directory, one folder each, found by its
+ * manifest.
  *
  * Owns    ${XDG_CACHE_HOME:-~/.cache}/rivulet/guests/.
  * Used by guest-debian.ts, which fills it, and by `rivulet guest` and `rivulet run --guest`.
- * Holds   a guest is there whole or not at all: it is made in a folder of its own, then renamed. Who comes second finds
- *         the first one's and drops his own.
+ * Holds   a guest is there whole or not at all: it is made in a folder of its own, then renamed.
+ *         Who comes second finds the first one's and drops his own.
  */
 import { createHash } from "node:crypto";
 import {
@@ -126,7 +127,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Removes what killed processes left behind: folders of no living process, an hour old and more. */
+/**
+ * Removes what killed processes left behind: folders of no living process, an hour old and more.
+ */
 export function sweep(): void {
   if (!existsSync(guestsFolder())) return;
   for (const entry of readdirSync(guestsFolder())) {
@@ -139,8 +142,9 @@ export function sweep(): void {
 }
 
 /**
- * Makes `made` (a folder from newFolder, with the guest's files in it) the guest of that name, replacing one of another
- * format or, with `isReplacing`, any. Returns the guest that is there in the end.
+ * Makes `made` (a folder from newFolder, with the guest's files in it) the guest of that name,
+ * replacing one of another format or, with `isReplacing`, any. Returns the guest that is there in
+ * the end.
  */
 export function installGuest(
   made: string,

@@ -22,7 +22,9 @@ async function loadCore(url: URL): Promise<Uint8Array> {
   }
 }
 
-/** The platform of a Node process. `coreUrl` names another machine.wasm, for tests of mutated cores. */
+/**
+ * The platform of a Node process. `coreUrl` names another machine.wasm, for tests of mutated cores.
+ */
 export function nodePlatform(options: { coreUrl?: URL } = {}): Platform {
   return {
     name: "node",

@@ -78,7 +78,10 @@ export function standardStreams() {
   };
 }
 
-/** Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so; the returned function ends that. */
+/**
+ * Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so; the returned function
+ * ends that.
+ */
 export function onSignal(listener: (status: number) => void): () => void {
   const handlers = Object.entries(SIGNALS).map(([name, status]) => {
     const handler = () => listener(status);

@@ -3,7 +3,8 @@
  *
  * Owns    simulated time and the timers armed on it.
  * Used by tests. Entropy is a counter: tests of randomness have nothing to look for here.
- * Holds   `yieldToEventLoop` settles at once and lets microtasks run; no timer fires before `advance`.
+ * Holds   `yieldToEventLoop` settles at once and lets microtasks run; no timer fires before
+ *         `advance`.
  */
 import type { Platform } from "../contract.ts";
 

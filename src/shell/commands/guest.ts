@@ -1,5 +1,6 @@
 /**
- * guest: `rivulet guest`: prepares guests that `rivulet run --guest NAME` boots, lists and removes them.
+ * guest: `rivulet guest`: prepares guests that `rivulet run --guest NAME` boots, lists and removes
+ * them.
  *
  * Owns    the family's command lines, its table and its progress lines.
  * Used by src/shell/main.ts.
@@ -35,7 +36,10 @@ function oneLine(guest: GuestInfo): string {
   return `${columns.join("")}  ${guest.release}: ${packages}`;
 }
 
-/** Lines for people: one per step, overwritten in place on a terminal, else with every quarter on a line of its own. */
+/**
+ * Lines for people: one per step, overwritten in place on a terminal, else with every quarter on a
+ * line of its own.
+ */
 function progressLines(world: World): { show(step: string, percent?: number): void; end(): void } {
   let last = "";
   let quarter = 0;

@@ -25,7 +25,9 @@ const STATUS_BUDGET = 124;
 const STATUS_PIPE = 141;
 /** Input that is there within this time is read before the machine starts. */
 const READ_AHEAD_MS = 200;
-/** Input that waits for the guest before reading stops, and how often to look whether it may go on. */
+/**
+ * Input that waits for the guest before reading stops, and how often to look whether it may go on.
+ */
 const INPUT_BYTES_MAX = 16 << 20;
 const INPUT_LOOK_MS = 50;
 
@@ -175,7 +177,10 @@ function statusOf(result: RunResult): { status: number; text?: string } {
   }
 }
 
-/** Stops reading while the guest has more input waiting than it will take for long; returns what ends that. */
+/**
+ * Stops reading while the guest has more input waiting than it will take for long; returns what
+ * ends that.
+ */
 function throttleInput(machine: Machine, world: World): { check(): void; end(): void } {
   let cancel: (() => void) | null = null;
   const look = () => {
