@@ -232,13 +232,11 @@ export class Rig {
     const one = this.#expect(first, pc, 0);
     if (one === null) return [];
     const outcomes = [one];
-    let slots = steps.length;
     if (second !== undefined && one.kind === "done") {
       const other = this.#expect(second, (pc + 4n) & MASK, 1);
-      if (other === null) slots = 1;
-      else outcomes.push(other);
+      if (other !== null) outcomes.push(other);
     }
-    this.#run(slots);
+    this.#run(outcomes.length);
     const cause = hart.get64(HART_MCAUSE);
     const trapAt = cause === UNTOUCHED ? -1 : hart.get64(HART_MEPC) === pc ? 0 : 1;
     outcomes.forEach((expected, index) => {
