@@ -10,7 +10,7 @@
  *   0x18 ALARM_STATUS │ 0x1c CLEAR_INTERRUPT
  *
  * Saved, version 1: "GRTC", offset i64 ns, latched high u32, time high written u32, alarm u64 ns,
- * alarm high u32, armed u8, enabled u8, pending u8.
+ * alarm high u32, armed u8, enabled u8, pending u8, machine time of the alarm u64 (all ones: none).
  */
 import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "./device-tree.ts";
@@ -41,6 +41,8 @@ export class Rtc implements Device {
   #isArmed = false;
   #isEnabled = false;
   #isPending = false;
+  /** When `alarm` was asked for: state, because wall time is coarser than machine time. */
+  #dueTicks: number | null = null;
 
   attach(context: DeviceContext): void {
     this.#context = context;
@@ -116,7 +118,7 @@ export class Rtc implements Device {
   /** Asks for the alarm in machine time; one that is due fires at once. */
   #schedule(): void {
     if (!this.#isArmed) {
-      this.#context.setAlarm(null);
+      this.#wake(null);
       return;
     }
     const left = this.#alarm - this.#now();
@@ -126,13 +128,18 @@ export class Rtc implements Device {
     }
     const ticks = (left + NS_PER_TICK - 1n) / NS_PER_TICK;
     const bounded = ticks < ALARM_TICKS_MAX ? ticks : ALARM_TICKS_MAX;
-    this.#context.setAlarm(this.#context.now() + Number(bounded));
+    this.#wake(this.#context.now() + Number(bounded));
+  }
+
+  #wake(ticks: number | null): void {
+    this.#dueTicks = ticks;
+    this.#context.setAlarm(ticks);
   }
 
   #fire(): void {
     this.#isArmed = false;
     this.#isPending = true;
-    this.#context.setAlarm(null);
+    this.#wake(null);
     this.#drive();
   }
 
@@ -153,7 +160,7 @@ export class Rtc implements Device {
     this.#isArmed = false;
     this.#isEnabled = false;
     this.#isPending = false;
-    this.#context.setAlarm(null);
+    this.#wake(null);
     this.#drive();
   }
 
@@ -174,6 +181,7 @@ export class Rtc implements Device {
     writer.flag(this.#isArmed);
     writer.flag(this.#isEnabled);
     writer.flag(this.#isPending);
+    writer.ticks(this.#dueTicks);
     return writer.finish(this.name, 1);
   }
 
@@ -184,6 +192,8 @@ export class Rtc implements Device {
     const alarm = reader.u64();
     const alarmHigh = reader.u32();
     const [isArmed, isEnabled, isPending] = [reader.flag(), reader.flag(), reader.flag()];
+    const dueTicks = reader.ticks();
+    if (isArmed !== (dueTicks !== null)) reader.refuse("has an alarm without a time");
     reader.end();
     this.#offset = offset;
     this.#latchedHigh = latchedHigh;
@@ -194,6 +204,6 @@ export class Rtc implements Device {
     this.#isEnabled = isEnabled;
     this.#isPending = isPending;
     this.#drive();
-    this.#schedule();
+    this.#wake(dueTicks);
   }
 }

@@ -410,7 +410,6 @@ export class Uart implements Device {
     this.#isTransmitPending = false;
     this.#isListening = false;
     this.#polls = 0;
-    this.#setTimeout(null);
     this.#update();
   }
 

@@ -142,4 +142,18 @@ test("random traffic equals a plain model", () => {
   }
 });
 
+test("a reset forgets everything that was set", () => {
+  const plic = new Plic({ harts: 2, onLines: () => {} });
+  const fresh = plic.save();
+  plic.setLevel(10, true);
+  plic.write(4 * 10, 4, 7);
+  for (let context = 0; context < 4; context++) {
+    plic.write(0x2000 + 0x80 * context, 4, 0xffffffff);
+    plic.write(0x200000 + 0x1000 * context, 4, context);
+  }
+  assert.is(plic.read(0x200004, 4), 10);
+  plic.reset();
+  assert.equal(plic.save(), fresh);
+});
+
 test.run();

@@ -289,6 +289,21 @@ test("a FIFO reset drops what was looped back", () => {
   assert.equal(driver.received, [5]);
 });
 
+test("in loopback the line is disconnected: input waits and comes behind what was looped", () => {
+  const driver = new Driver();
+  driver.out(FCR, 1);
+  driver.out(IER, RDI);
+  driver.out(MCR, 0x10);
+  driver.type([5, 6]);
+  driver.out(DATA, 9);
+  assert.is(driver.in(DATA), 9);
+  assert.is(driver.in(LSR) & 1, 0, "nothing from the line");
+  driver.out(DATA, 8);
+  driver.out(MCR, 0);
+  driver.wait();
+  assert.equal(driver.received, [8, 5, 6]);
+});
+
 test("the character time-out is four characters at the programmed speed", () => {
   for (const [divisor, lcr, ticks] of [
     [2, 3, 3473], // 115200 baud, 8n1: 10 bits

@@ -102,7 +102,7 @@ export abstract class VirtioDevice implements Device {
   protected abstract notified(index: number): void;
   /** One byte of the configuration space; 0 beyond its end. */
   protected abstract configByte(offset: number): number;
-  /** Back to power-on state, beyond what the transport resets. */
+  /** Back to power-on state, beyond what the transport resets; the driver's session is over. */
   protected abstract resetOwn(): void;
   protected abstract saveOwn(writer: SectionWriter): void;
   /** Reads the device's own part; the returned function takes it over. */
@@ -137,6 +137,8 @@ export abstract class VirtioDevice implements Device {
       if (!(error instanceof BadQueue)) throw error;
       this.#status |= STATUS_NEEDS_RESET;
       this.#generation = (this.#generation + 1) >>> 0;
+      this.context.setAlarm(null);
+      this.resetOwn();
       if ((this.#status & STATUS_DRIVER_OK) !== 0) this.#raise(INTERRUPT_CONFIG);
     }
   }
