@@ -96,6 +96,12 @@ test("it exits with tohost >> 1 under --htif", async () => {
   }
 });
 
+test("firmware alone is enough to boot", async () => {
+  const firmware = ending("firmware", 0x5555, "from M-mode\n");
+  const result = await rivulet(["run", "--firmware", firmware]);
+  assert.equal(result, { status: 0, stdout: "from M-mode\n", stderr: "" });
+});
+
 test("124 when the instructions ran out, exactly as many as were given", async () => {
   const result = await rivulet(["run", spinning, "--max-instructions", "1234567", "--stats"]);
   assert.is(result.status, 124);
@@ -156,6 +162,23 @@ test("stdin reaches the console, and its end ends nothing", async () => {
   assert.is(result.status, 7, result.stderr);
   assert.match(result.stdout, /^over the pipe\r?$/m);
   assert.is(result.stderr, "");
+});
+
+test("input that comes bit by bit before the start enters at the same counts", async () => {
+  const words = [process.execPath, CLI, "run", "--guest", "builtin", "--digest", "--stats"];
+  const run = words.map((word) => `"${word}"`).join(" ");
+  const ends: string[] = [];
+  for (const feed of [
+    "printf 'primes 500\\npoweroff 3\\n'",
+    "(echo primes 500; sleep 0.05; echo poweroff 3)",
+  ]) {
+    const shell = new Console(["bash", "-c", `${feed} | ${run}`]);
+    assert.is(await shell.finish(SECONDS_MAX), 3, shell.stderr);
+    const digest = /^digest [0-9a-f]{64}$/m.exec(shell.stderr)?.[0];
+    const instructions = /"instructions":\d+/.exec(shell.stderr)?.[0];
+    ends.push(`${digest} ${instructions}`);
+  }
+  assert.is(ends[0], ends[1]);
 });
 
 test("a reader that goes away ends the run quietly", async () => {

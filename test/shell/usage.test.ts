@@ -71,7 +71,7 @@ test("a value is text: nothing is guessed from its look", () => {
 
 test("a wrong command line is refused, naming the given and the accepted", () => {
   const cases: readonly [readonly string[], RegExp][] = [
-    [[], /given none/],
+    [[], /nothing to boot; accepted: FILE.*--guest NAME/],
     [["a", "b"], /a and b/],
     [["a", "--kernel", "b"], /a and b/],
     [["a", "--guest", "debian"], /--guest debian and a/],

@@ -23,8 +23,10 @@ import type { DiskMode, GuestFiles, World } from "../world.ts";
 const STATUS_BUDGET = 124;
 /** Exit status when whoever read our output went away (128 + SIGPIPE). */
 const STATUS_PIPE = 141;
-/** Input that is there within this time is read before the machine starts. */
+/** Piped input is read before the machine starts: until its end, or until none came for this long. */
 const READ_AHEAD_MS = 200;
+/** Input that keeps trickling in is not waited for longer than this. */
+const READ_AHEAD_MS_MAX = 2000;
 /**
  * Input that waits for the guest before reading stops, and how often to look whether it may go on.
  */
@@ -106,15 +108,23 @@ export function readRun(argv: readonly string[], split: SplitArguments): RunPlan
   if (sources.length > 1) {
     throw new UsageError(`run: one kernel or ELF is accepted, given ${sources.join(" and ")}`);
   }
-  if (sources.length + (guest === undefined ? 0 : 1) !== 1) {
-    const given = guest === undefined ? "none" : `--guest ${guest} and ${sources[0]}`;
-    throw new UsageError(`run: give one of FILE, --kernel F or --guest NAME; given ${given}`);
+  const firmware = optionOf(args, "firmware");
+  if (guest !== undefined && sources.length > 0) {
+    const given = `--guest ${guest} and ${sources[0]}`;
+    throw new UsageError(
+      `run: one of FILE, --kernel F and --guest NAME is accepted, given ${given}`,
+    );
+  }
+  if (guest === undefined && sources.length === 0 && firmware === undefined) {
+    throw new UsageError(
+      "run: nothing to boot; accepted: FILE, --kernel F, --guest NAME, --firmware F",
+    );
   }
   return {
     file: sources[0],
     initrd: optionOf(args, "initrd"),
     append: optionOf(args, "append"),
-    firmware: optionOf(args, "firmware"),
+    firmware,
     guest,
     memory: optionOf(args, "memory") ?? "256M",
     harts: numberOf(args, "harts", 1, 8) ?? 1,
@@ -144,9 +154,10 @@ async function guestFiles(name: string, world: World): Promise<GuestFiles> {
   throw new VmError("not-found", `guest "${name}": accepted are ${names.join(", ")}${hint}`);
 }
 
-async function filesOf(plan: RunPlan, world: World): Promise<GuestFiles> {
+/** With firmware alone there is no kernel. */
+async function filesOf(plan: RunPlan, world: World): Promise<Partial<GuestFiles>> {
   const named = plan.guest === undefined ? null : await guestFiles(plan.guest, world);
-  const kernel = named?.kernel ?? (await world.readFile(plan.file as string));
+  const kernel = plan.file === undefined ? named?.kernel : await world.readFile(plan.file);
   const initrd = plan.initrd === undefined ? named?.initrd : await world.readFile(plan.initrd);
   return { kernel, initrd, append: plan.append ?? named?.append };
 }
@@ -199,6 +210,32 @@ function throttleInput(machine: Machine, world: World): { check(): void; end(): 
   };
 }
 
+/**
+ * Waits for input that is on its way, so that its bytes enter at counts that the guest determines:
+ * is over after `end`, or when nothing `more` has come for a while.
+ */
+function readAhead(world: World): { more(): void; end(): void; isOver: Promise<void> } {
+  let settle: () => void = () => {};
+  const isOver = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  const cancelLimit = world.after(READ_AHEAD_MS_MAX, () => end());
+  let cancel = world.after(READ_AHEAD_MS, () => end());
+  let hasEnded = false;
+  const end = () => {
+    hasEnded = true;
+    cancelLimit();
+    cancel();
+    settle();
+  };
+  const more = () => {
+    if (hasEnded) return;
+    cancel();
+    cancel = world.after(READ_AHEAD_MS, end);
+  };
+  return { more, end, isOver };
+}
+
 /** Connects console and streams. Returns what undoes it. */
 async function connect(machine: Machine, world: World, onLeave: (status: number) => void) {
   const { streams } = world;
@@ -220,23 +257,20 @@ async function connect(machine: Machine, world: World, onLeave: (status: number)
     say: (text) => world.say(text),
   });
   const throttle = throttleInput(machine, world);
-  let settle: () => void = () => {};
-  const isRead = new Promise<void>((resolve) => {
-    settle = resolve;
-  });
+  const ahead = readAhead(world);
   const endInput = streams.listen((bytes) => {
     if (bytes === null) {
       machine.console.closeInput();
-      settle();
-    } else if (streams.isTerminal) keys.take(bytes);
+      ahead.end();
+      return;
+    }
+    if (streams.isTerminal) keys.take(bytes);
     else machine.console.write(bytes);
     throttle.check();
+    ahead.more();
   });
-  if (!streams.isTerminal) {
-    const cancel = world.after(READ_AHEAD_MS, settle);
-    await isRead;
-    cancel();
-  }
+  if (!streams.isTerminal) await ahead.isOver;
+  ahead.end();
   return () => {
     throttle.end();
     endInput();
