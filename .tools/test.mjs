@@ -14,6 +14,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isRootOnDebian } from "./debian.mjs";
+import { judge } from "./judge.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 process.chdir(root);
@@ -31,7 +32,6 @@ const { values: options, positionals: patterns } = parseArgs({
   },
   allowPositionals: true,
 });
-const isCi = process.env.CI === "true";
 const tally = { passed: 0, failed: 0, skipped: 0 };
 
 function finish() {
@@ -132,33 +132,6 @@ function runProcess(args, limitMs) {
   });
 }
 
-function last(output, label) {
-  const found = [...output.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)\\s*$`, "gm"))].at(-1);
-  return found === undefined ? null : Number(found[1]);
-}
-
-/** What one suite's output counts for. */
-function judge({ output, ended }) {
-  const total = last(output, "Total") ?? 0;
-  const passed = last(output, "Passed") ?? 0;
-  const skipped = last(output, "Skipped") ?? 0;
-  const notes = [];
-  let failed = Math.max(0, total - passed - skipped);
-  if (ended !== 0 && failed === 0) {
-    failed = 1;
-    notes.push(typeof ended === "number" ? `exit status ${ended}` : `${ended}`);
-  }
-  if (total === 0 && failed === 0) {
-    failed = 1;
-    notes.push("held no test, or ended before it said how it went");
-  }
-  if (isCi && skipped > 0) {
-    notes.push(`${skipped} skipped, which CI=true does not allow`);
-    return { passed, failed: failed + skipped, skipped: 0, notes };
-  }
-  return { passed, failed, skipped, notes };
-}
-
 function report(name, outcome, ms) {
   tally.passed += outcome.passed;
   tally.failed += outcome.failed;
@@ -180,7 +153,7 @@ async function runSuite(name, times) {
   }
   const limitMs = options.deep ? 0 : SUITE_MS_MAX;
   const done = await runProcess(["--enable-source-maps", path], limitMs);
-  const outcome = judge(done);
+  const outcome = judge(done, { isCi: process.env.CI === "true" });
   if (outcome.failed === 0) times[name] = done.ms;
   report(name, outcome, done.ms);
   for (const note of outcome.notes) console.log(`     ${note}`);
