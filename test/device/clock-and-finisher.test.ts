@@ -92,6 +92,18 @@ test("renewing the generation id changes it and pulses the interrupt", () => {
   assert.equal(context.levels, [true, false]);
 });
 
+test("a restored machine keeps the generation id it had, and says nothing", () => {
+  const [original, context] = [new GenerationId(), new FakeContext()];
+  original.attach(new FakeContext());
+  const copy = new GenerationId();
+  context.entropy(5);
+  copy.attach(context);
+  assert.not.equal(copy.id, original.id);
+  copy.restore(original.save());
+  assert.equal(copy.id, original.id);
+  assert.equal(context.levels, []);
+});
+
 test("the finisher knows its three words and ignores the others", () => {
   const context = new FakeContext();
   const device = new Finisher();
