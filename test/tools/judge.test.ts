@@ -1,5 +1,6 @@
 /**
- * The test runner's judgement: what counts as passed, failed and skipped, and that nothing bad passes silently.
+ * The test runner's judgement: what counts as passed, failed and skipped, and that nothing bad
+ * passes silently.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

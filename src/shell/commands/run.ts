@@ -23,7 +23,7 @@ import type { DiskMode, GuestFiles, World } from "../world.ts";
 const STATUS_BUDGET = 124;
 /** Exit status when whoever read our output went away (128 + SIGPIPE). */
 const STATUS_PIPE = 141;
-/** Piped input is read before the machine starts: until its end, or until none came for this long. */
+/** Piped input is read before the machine starts: to its end, or until none came for this long. */
 const READ_AHEAD_MS = 200;
 /** Input that keeps trickling in is not waited for longer than this. */
 const READ_AHEAD_MS_MAX = 2000;
