@@ -23,6 +23,7 @@ import {
 } from "../../assembly/layout.ts";
 import type { Core } from "../../src/core/instance.ts";
 import { MachineView } from "../../src/core/machine-view.ts";
+import { brokenInvariants } from "../memory/invariants.ts";
 import {
   bitsOf,
   FIRST,
@@ -284,8 +285,10 @@ export class Rig {
     return effect;
   }
 
-  /** Both memories are the same, byte by byte, as are the harts' satp and reservation. */
+  /** Both memories are the same, byte by byte, as are the harts' satp; and everything derived in the core holds. */
   compareAll(): void {
+    const broken = brokenInvariants(this.machine.core, [this.machine]);
+    if (broken.length > 0) assert.unreachable(this.#context(broken.join("; ")));
     const page = new Uint8Array(4096);
     for (let offset = 0; offset < this.reference.ram.length; offset += 4096) {
       this.machine.memory.read(Number(RAM) + offset, page);
