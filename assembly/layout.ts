@@ -98,7 +98,7 @@ export const HART_DIGEST_BYTES = 944;
 export const HART_DERIVED = 944;
 
 // ---- exits ----
-/** The budget of slots is used up. */
+/** The budget of slots is used up, or as much host work was done as MACHINE_WORK_MAX allows. */
 export const EXIT_BUDGET = 0;
 /** Every hart waits; the control plane decides between a time jump and waiting. */
 export const EXIT_IDLE = 1;
@@ -185,6 +185,11 @@ export const MACHINE_COUNT_FILLS = 184;
 export const MACHINE_COUNT_FLUSHES = 192;
 export const MACHINE_COUNT_DECODES = 200;
 export const MACHINE_COUNT_TRAPS = 208;
+/**
+ * u32: host work (ARENA_WORK) after which a run ends early with EXIT_BUDGET, so that a guest which makes every
+ * instruction cost a flush cannot hold the host's thread. All ones: no limit.
+ */
+export const MACHINE_WORK_MAX = 248;
 /** Result of machineDigestPages: 32 bytes. */
 export const MACHINE_DIGEST = 216;
 

@@ -168,7 +168,11 @@ import {
   CHUNK_SLOTS,
 } from "./chunk";
 import { compressedExpand } from "../isa/compressed";
-import { FUSE_TABLE } from "../memory/arena";
+import { FUSE_TABLE, workAdd } from "../memory/arena";
+
+/** Work (ARENA_WORK) of decoding one instruction, and of making a chunk ready. */
+const DECODE_WORK: u32 = 8;
+const CHUNK_WORK: u32 = 256;
 
 /**
  * Empties a chunk: nothing is decoded. Slot 0 is never used, so that a map word of 0 says "none".
@@ -673,6 +677,7 @@ export function decodeRun(chunk: usize, page: usize, offset: u32): void {
     if (endsRun(load<u8>(at))) break;
   }
   store<u32>(chunk, slot, CHUNK_FILL);
+  workAdd((slot - first) * DECODE_WORK + CHUNK_WORK);
   linkRun(chunk, first, slot);
   fuseRun(chunk, first, slot);
 }

@@ -41,8 +41,10 @@ import {
   MACHINE_COUNT_TRAPS,
   MACHINE_RETIRED,
   MACHINE_SLOTS,
+  MACHINE_WORK_MAX,
   RUN,
 } from "../layout";
+import { ARENA, ARENA_WORK } from "../memory/arena";
 import { TLB_REGIME, itlbOf, tlbDropHart, tlbOf } from "../mmu/tlb";
 import { faultSet, regimeOf } from "../mmu/translate";
 import { bitsOf, fetch, fetchSingle, pcOf } from "./fetch";
@@ -64,6 +66,8 @@ import { trapTake } from "./trap";
 
 /** The hart waits for an interrupt; beside EXIT_*. */
 export const SLICE_WAIT: u32 = 100;
+/** The run has done as much host work as it may; at least one slot was used. */
+export const SLICE_LONG: u32 = 101;
 
 const MSTATUS_MPRV: u64 = 1 << 17;
 const MSTATUS_MXR: u64 = 1 << 19;
@@ -157,9 +161,13 @@ function retired(machine: usize, outcome: u32, nextPc: u64): u32 {
  * goes on.
  */
 export function sliceRun(machine: usize, slots: u32): u32 {
+  // its last trap may have been an access that no device answered: sliceMmioDone cannot leave
+  if (load<u32>(RUN, HART_BARREN) >= <u32>BARREN_MAX) return EXIT_TRAP_LOOP;
+  const workMax = load<u32>(machine, MACHINE_WORK_MAX);
   let left = slots;
   let isReady = false;
   while (left != 0) {
+    if (left != slots && load<u32>(ARENA, ARENA_WORK) > workMax) return SLICE_LONG;
     if (!isReady && !fetch(machine)) {
       left--;
       if (trapped(machine)) return EXIT_TRAP_LOOP;

@@ -24,11 +24,13 @@ import {
   MACHINE_QUANTUM,
   MACHINE_SLOTS,
   MACHINE_TURN,
+  MACHINE_WORK_MAX,
   RUN,
 } from "../layout";
 import { interruptWakesOf, timerNextOf } from "../hart/interrupt";
-import { SLICE_WAIT, contextUpdate, sample, sliceRun } from "../hart/slice";
+import { SLICE_LONG, SLICE_WAIT, contextUpdate, sample, sliceRun } from "../hart/slice";
 import { floatUpdate } from "../hart/slow";
+import { ARENA, ARENA_WORK } from "../memory/arena";
 import { slotTake } from "../mmu/tlb";
 
 /** Address of a hart block. */
@@ -37,6 +39,9 @@ import { slotTake } from "../mmu/tlb";
 export function hartAt(machine: usize, hart: u32): usize {
   return <usize>load<u32>(machine + ((<usize>hart) << 2), MACHINE_HART_BLOCKS);
 }
+
+/** Most slots at a time: the run loop keeps 8 bytes for each behind its entry, below 4 GiB. */
+const SHARE_MAX: u32 = 1 << 26;
 
 /** Brings a hart into RUN. */
 export function hartEnter(machine: usize, hart: u32): void {
@@ -98,14 +103,20 @@ function wakeOne(machine: usize): bool {
   return false;
 }
 
-/** Runs at most `slots` slots over all harts; returns EXIT_*. */
+/**
+ * Runs at most `slots` slots over all harts; returns EXIT_*. EXIT_BUDGET comes early when the run
+ * has done as much host work as MACHINE_WORK_MAX allows; at least one slot is used even so.
+ */
 export function runMachine(machine: usize, slots: u32): u32 {
   slotTake(machine);
+  store<u32>(ARENA, 0, ARENA_WORK);
+  const workMax = load<u32>(machine, MACHINE_WORK_MAX);
   const quantum = load<u32>(machine, MACHINE_QUANTUM);
   const end = load<u64>(machine, MACHINE_SLOTS) + slots;
   for (;;) {
     const left = <u32>(end - load<u64>(machine, MACHINE_SLOTS));
     if (left == 0) return EXIT_BUDGET;
+    if (load<u32>(ARENA, ARENA_WORK) > workMax) return EXIT_BUDGET;
     const turn = load<u32>(machine, MACHINE_TURN);
     const block = hartAt(machine, turn);
     const position = load<u32>(block, HART_QUANTUM_POSITION);
@@ -113,7 +124,7 @@ export function runMachine(machine: usize, slots: u32): u32 {
       rotate(machine, block);
       continue;
     }
-    const share = left < quantum - position ? left : quantum - position;
+    const share = min<u32>(min<u32>(left, quantum - position), SHARE_MAX);
     if (isWaiting(block)) {
       if (allWait(machine)) {
         if (wakeOne(machine)) continue;
@@ -133,7 +144,7 @@ export function runMachine(machine: usize, slots: u32): u32 {
     if (position == 0) sample(machine);
     const why = sliceRun(machine, share);
     hartLeave(machine, turn);
-    if (why == EXIT_BUDGET || why == SLICE_WAIT) continue;
+    if (why == EXIT_BUDGET || why == SLICE_WAIT || why == SLICE_LONG) continue;
     store<u32>(machine, turn, MACHINE_EXIT_HART);
     return why;
   }

@@ -34,6 +34,11 @@ export const ARENA_EPOCH: usize = 48;
 export const ARENA_ZERO_MAPPED: usize = 52;
 /** Head of the list of free decode chunks, linked through CHUNK_RAW. */
 export const ARENA_CHUNK_FREE: usize = 56;
+/**
+ * Host work of the run under way that no slot stands for: table entries written or looked at by
+ * flushes and by the decoder, each about a nanosecond.
+ */
+export const ARENA_WORK: usize = 60;
 
 export const TLB_TEMPLATE: usize = 65536;
 export const TLB_BASE: usize = 131072;
@@ -81,6 +86,13 @@ export function arenaInit(arenaPages: u32, machinesMax: u32): u32 {
   store<u32>(ARENA, machinesMax, ARENA_MACHINES_MAX);
   store<u32>(ARENA, 1, ARENA_EPOCH);
   return 0;
+}
+
+/** Counts work of the run under way. */
+// @ts-ignore: decorator
+@inline
+export function workAdd(entries: u32): void {
+  store<u32>(ARENA, load<u32>(ARENA, ARENA_WORK) + entries, ARENA_WORK);
 }
 
 /** Machine block number `index`. */

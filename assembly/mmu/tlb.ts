@@ -22,6 +22,7 @@ import {
   TLB_BASE,
   TLB_TEMPLATE,
   ZERO_PAGE,
+  workAdd,
 } from "../memory/arena";
 import { FRAME_WRITE_EPOCH, frameAddress, frameEntry } from "../memory/frames";
 
@@ -41,6 +42,8 @@ export const REGIME_MACHINE: u32 = 3;
 export const ITLB_SLOTS: u32 = 256;
 export const ITLB_MASK: u32 = (ITLB_SLOTS - 1) << 4;
 export const ITLB_ARRAY: usize = 4096;
+/** Entries of a hart's data arrays, read and write. */
+const DATA_ENTRIES: u32 = 8 * TLB_SLOTS;
 const ITLB_OFFSET: usize = 4 * TLB_REGIME;
 const LOG_OFFSET: usize = ITLB_OFFSET + 4 * ITLB_ARRAY;
 /** The log: count u32, then regime << 10 | slot as u16. A full log means "everything". */
@@ -85,6 +88,7 @@ function logged(base: usize, index: u32): u32 {
 function dataDrop(hart: u32): void {
   const base = tlbOf(hart);
   const count = load<u32>(base + LOG_OFFSET);
+  workAdd(count >= LOG_MAX ? DATA_ENTRIES : count);
   if (count >= LOG_MAX) {
     for (let array: usize = 0; array < 8; array++)
       memory.copy(base + array * TLB_ARRAY, TLB_TEMPLATE, TLB_ARRAY);
@@ -102,6 +106,7 @@ function dataDrop(hart: u32): void {
 
 function instructionDrop(hart: u32): void {
   const base = tlbOf(hart) + ITLB_OFFSET;
+  workAdd(4 * ITLB_SLOTS);
   for (let at: usize = 0; at < 4 * ITLB_ARRAY; at += 16) store<u64>(base + at, 1);
 }
 
@@ -198,6 +203,7 @@ function dropHost(host: usize, offset: usize): void {
   for (let hart: u32 = 0; hart < 8; hart++) {
     const base = tlbOf(hart);
     const count = load<u32>(base + LOG_OFFSET);
+    workAdd(count < LOG_MAX ? count : 4 * TLB_SLOTS);
     if (count < LOG_MAX) {
       for (let index: u32 = 0; index < count; index++) {
         const word = logged(base, index);

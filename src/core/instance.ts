@@ -32,7 +32,6 @@ export interface CoreExports extends Record<string, unknown> {
   pageRead(machine: number, gfn: number): number;
   pageWrite(machine: number, gfn: number): number;
   machineDigestPages(machine: number): void;
-  machineTranslate(machine: number, hart: number, low: number, high: number): number;
 }
 
 /** Pages of WebAssembly memory are 64 KiB, whatever the guest's are. */

@@ -17,6 +17,7 @@ import {
   EXIT_MMIO,
   EXIT_SBI,
   EXIT_TRAP_LOOP,
+  MACHINE_WORK_MAX,
 } from "../../assembly/layout.ts";
 import type { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
@@ -55,6 +56,8 @@ export type SliceOutcome =
 
 /** Slots that serving one exit counts for, so that a slice full of exits does not last longer. */
 const EXIT_CHARGE = 100;
+/** Work beside instructions (flushes, decoding) that ends a slice: a few milliseconds of it. */
+const WORK_MAX = 2_000_000;
 const AGAIN: SliceOutcome = { kind: "again" };
 const HELD: SliceOutcome = { kind: "held" };
 const MEMORY: SliceOutcome = { kind: "memory" };
@@ -78,6 +81,7 @@ export class Runner {
   constructor(parts: RunnerParts, counts: ExitCounts) {
     this.parts = parts;
     this.counts = counts;
+    parts.view.set32(MACHINE_WORK_MAX, WORK_MAX);
   }
 
   /** Runs for about `slots` slots, and not past `target` instructions retired. */
@@ -96,7 +100,11 @@ export class Runner {
       const before = view.slots;
       const exit = view.run(share);
       left -= view.slots - before;
-      if (exit === EXIT_BUDGET) continue;
+      if (exit === EXIT_BUDGET) {
+        // Fewer slots than asked for: they cost the host so much that the next ones are for another slice.
+        if (view.slots - before < share) break;
+        continue;
+      }
       const outcome = this.#serve(exit, target);
       if (outcome !== null) return outcome;
       left -= EXIT_CHARGE;
