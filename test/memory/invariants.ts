@@ -1,6 +1,7 @@
 /**
- * invariants: walks everything in the arena that is derived or counted, from outside, and says what does not hold:
- * reference counts, the free list, decode chunks, and every tag in every TLB (DESIGN.md sections 2 and 3).
+ * invariants: walks everything in the arena that is derived or counted, from outside, and says what
+ * does not hold: reference counts, the free list, decode chunks, and every tag in every TLB
+ * (DESIGN.md sections 2 and 3).
  *
  * Used by the suites of test/memory and test/mmu after what they do.
  * Holds   offsets come from the sources of the core themselves, so that none is stated twice.
@@ -24,7 +25,9 @@ import type { MachineView } from "../../src/core/machine-view.ts";
 
 const SOURCES = fileURLToPath(new URL("../../../assembly/", import.meta.url));
 
-/** Every `const NAME: type = number;` of the core's sources; products and sums of others included. */
+/**
+ * Every `const NAME: type = number;` of the core's sources; products and sums of others included.
+ */
 function readConstants(): Record<string, number> {
   const texts = readdirSync(SOURCES, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts"))
