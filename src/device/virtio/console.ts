@@ -1,17 +1,28 @@
 /**
  * console: the virtio console with one port (virtio 1.2, 5.3). Linux shows it as hvc0.
  *
- * Owns    input that the driver has given no buffer for yet.
+ * Owns    input that the driver has not taken yet, the port's state, control messages to the driver.
  * Used by machine/devices.ts, for machines whose console it is.
- * Holds   input is bounded: what does not fit stays with the sender; what waits survives a reset,
- *         as on a serial line. Output of one request is bounded too.
+ * Holds   input is held until the guest's side of the port is open: Linux throws away what comes
+ *         before. A driver that takes MULTIPORT says when (PORT_OPEN); one that does not is ready
+ *         once it has given buffers. Input is bounded, what does not fit stays with the sender;
+ *         what waits survives a reset, as on a serial line. Output of one request is bounded too.
  *
- * Saved, version 1, behind the transport's part: the input queue (count u16, bytes).
+ *   driver                        device
+ *     DEVICE_READY ─────────────►          control messages (5.3.6.2):
+ *                  ◄───────────── PORT_ADD          id u32 │ event u16 │ value u16
+ *     PORT_READY   ─────────────►
+ *                  ◄───────────── CONSOLE_PORT, PORT_OPEN
+ *     PORT_OPEN    ─────────────►          from here on input flows
+ *
+ * Saved, version 1, behind the transport's part: port open u8, count of control messages u8, then
+ * {event u16, value u16} each, then the input queue (count u16, bytes).
  */
 import { InputQueue } from "../input-queue.ts";
 import type { SectionReader, SectionWriter } from "../section.ts";
 import {
   BadQueue,
+  type Chain,
   firstBytes,
   gather,
   QUEUE_SIZE_MAX,
@@ -21,10 +32,32 @@ import {
 } from "./queue.ts";
 import { VirtioDevice } from "./transport.ts";
 
+/** Feature bit: control queues, and with them word of when the port is open. */
+export const FEATURE_MULTIPORT = 1n << 1n;
+
 const QUEUE_INPUT = 0;
 const QUEUE_OUTPUT = 1;
+const QUEUE_CONTROL_IN = 2;
+const QUEUE_CONTROL_OUT = 3;
 const INPUT_BYTES_MAX = 4096;
 const OUTPUT_BYTES_MAX = 1 << 20;
+/** Offset of max_nr_ports in the configuration; 1 is its value. */
+const CONFIG_PORTS = 4;
+
+const DEVICE_READY = 0;
+const PORT_ADD = 1;
+const PORT_READY = 3;
+const CONSOLE_PORT = 4;
+const PORT_OPEN = 6;
+const MESSAGE_BYTES = 8;
+/** Messages that wait for the driver's buffers; a driver that asks for more has gone astray. */
+const MESSAGES_MAX = 16;
+
+/** A control message for the one port there is. */
+interface Message {
+  readonly event: number;
+  readonly value: number;
+}
 
 /** What a console is made from. */
 export interface ConsoleOptions {
@@ -39,6 +72,8 @@ export interface ConsoleOptions {
 export class VirtioConsole extends VirtioDevice {
   readonly #options: ConsoleOptions;
   readonly #input = new InputQueue(INPUT_BYTES_MAX);
+  #isPortOpen = false;
+  #messages: Message[] = [];
 
   constructor(options: ConsoleOptions) {
     super({
@@ -47,15 +82,21 @@ export class VirtioConsole extends VirtioDevice {
       version: 1,
       deviceId: 3,
       slot: options.slot ?? 0,
-      queues: 2,
-      features: 0n,
+      queues: 4,
+      features: FEATURE_MULTIPORT,
     });
     this.#options = options;
   }
 
-  /** Bytes that `offer` takes now; none before the driver has given buffers. */
+  /** True when the guest would see input now. */
+  get #isListening(): boolean {
+    if (!this.isLive) return false;
+    return this.hasFeature(FEATURE_MULTIPORT) ? this.#isPortOpen : this.queues[QUEUE_INPUT].isReady;
+  }
+
+  /** Bytes that `offer` takes now; none while the guest does not listen. */
   get inputRoom(): number {
-    return this.isLive && this.queues[QUEUE_INPUT].isReady ? this.#input.room : 0;
+    return this.#isListening ? this.#input.room : 0;
   }
 
   /** Takes input as far as there is room; returns how much. */
@@ -65,58 +106,126 @@ export class VirtioConsole extends VirtioDevice {
     return taken;
   }
 
-  protected configByte(): number {
-    return 0;
+  protected configByte(offset: number): number {
+    return offset === CONFIG_PORTS ? 1 : 0;
   }
 
   protected notified(index: number): void {
-    if (index === QUEUE_OUTPUT) this.#print();
-    else if (index === QUEUE_INPUT) {
-      this.#deliver();
-      this.#options.onInputRoom?.();
+    switch (index) {
+      case QUEUE_INPUT:
+        this.#deliver();
+        this.#options.onInputRoom?.();
+        break;
+      case QUEUE_OUTPUT:
+        this.#print();
+        break;
+      case QUEUE_CONTROL_IN:
+        this.#tell();
+        break;
+      case QUEUE_CONTROL_OUT:
+        this.#listen();
+        this.#tell();
+        break;
     }
   }
 
   #print(): void {
+    this.#eachRequest(QUEUE_OUTPUT, ({ readable }) => {
+      const count = segmentBytes(readable);
+      if (count > OUTPUT_BYTES_MAX) throw new BadQueue("output too long");
+      const bytes = new Uint8Array(count);
+      gather(this.context.memory, readable, bytes);
+      this.#options.output(bytes);
+      return 0;
+    });
+  }
+
+  #deliver(): void {
+    if (!this.#isListening || this.#input.length === 0) return;
+    this.#eachRequest(QUEUE_INPUT, ({ writable }) => {
+      if (this.#input.length === 0) return null;
+      const room = firstBytes(writable, this.#input.length);
+      if (!reserveAll(this.context.memory, room)) return null;
+      const bytes = this.#input.take(segmentBytes(room));
+      scatter(this.context.memory, room, bytes);
+      return bytes.length;
+    });
+  }
+
+  // ---- control ----
+
+  /** Takes the driver's control messages. Those about ports that do not exist mean nothing. */
+  #listen(): void {
+    this.#eachRequest(QUEUE_CONTROL_OUT, ({ readable }) => {
+      if (segmentBytes(readable) < MESSAGE_BYTES) throw new BadQueue("control message too short");
+      const bytes = new Uint8Array(MESSAGE_BYTES);
+      gather(this.context.memory, readable, bytes);
+      const view = new DataView(bytes.buffer);
+      const event = view.getUint16(4, true);
+      const isOurs = event === DEVICE_READY || view.getUint32(0, true) === 0;
+      if (isOurs) this.#understand({ event, value: view.getUint16(6, true) });
+      return 0;
+    });
+    if (!this.#isListening) return;
+    this.#deliver();
+    this.#options.onInputRoom?.();
+  }
+
+  #understand({ event, value }: Message): void {
+    if (event === PORT_OPEN) this.#isPortOpen = value !== 0;
+    if (value === 0) return;
+    if (event === DEVICE_READY) this.#send({ event: PORT_ADD, value: 1 });
+    if (event !== PORT_READY) return;
+    this.#send({ event: CONSOLE_PORT, value: 1 });
+    this.#send({ event: PORT_OPEN, value: 1 });
+  }
+
+  #send(message: Message): void {
+    if (this.#messages.length === MESSAGES_MAX) throw new BadQueue("control messages pile up");
+    this.#messages.push(message);
+  }
+
+  /** Gives the driver what waits for it, as far as it has given buffers. */
+  #tell(): void {
+    if (this.#messages.length === 0) return;
+    this.#eachRequest(QUEUE_CONTROL_IN, ({ writable }) => {
+      const [message] = this.#messages;
+      if (message === undefined) return null;
+      const room = firstBytes(writable, MESSAGE_BYTES);
+      if (segmentBytes(room) < MESSAGE_BYTES) throw new BadQueue("control buffer too short");
+      if (!reserveAll(this.context.memory, room)) return null;
+      const bytes = new Uint8Array(MESSAGE_BYTES);
+      const view = new DataView(bytes.buffer);
+      view.setUint16(4, message.event, true);
+      view.setUint16(6, message.value, true);
+      scatter(this.context.memory, room, bytes);
+      this.#messages.shift();
+      return MESSAGE_BYTES;
+    });
+  }
+
+  /**
+   * Serves the requests of a queue: `serve` returns the bytes it wrote, or null to leave this
+   * request and all behind it for later.
+   */
+  #eachRequest(index: number, serve: (chain: Chain) => number | null): void {
     const { memory } = this.context;
-    const queue = this.queues[QUEUE_OUTPUT];
-    if (!queue.reserveUsed(memory)) return;
+    const queue = this.queues[index];
+    if (!queue.isReady || !queue.reserveUsed(memory)) return;
     let isWanted = false;
     for (let round = 0; round < QUEUE_SIZE_MAX; round++) {
       const head = queue.next(memory);
       if (head < 0) break;
-      const { readable } = queue.chain(memory, head, this.ring);
-      const count = segmentBytes(readable);
-      if (count > OUTPUT_BYTES_MAX) throw new BadQueue("output too long");
-      const bytes = new Uint8Array(count);
-      gather(memory, readable, bytes);
+      const written = serve(queue.chain(memory, head, this.ring));
+      if (written === null) break;
       queue.advance();
       queue.askForNotice(memory, this.ring);
-      this.#options.output(bytes);
-      if (queue.finish(memory, head, 0, this.ring)) isWanted = true;
+      if (queue.finish(memory, head, written, this.ring)) isWanted = true;
     }
     if (isWanted) this.interruptUsed();
   }
 
-  #deliver(): void {
-    const { memory } = this.context;
-    const queue = this.queues[QUEUE_INPUT];
-    if (this.#input.length === 0 || !queue.isReady || !queue.reserveUsed(memory)) return;
-    let isWanted = false;
-    for (let round = 0; round < QUEUE_SIZE_MAX && this.#input.length > 0; round++) {
-      const head = queue.next(memory);
-      if (head < 0) break;
-      const chain = queue.chain(memory, head, this.ring);
-      const writable = firstBytes(chain.writable, this.#input.length);
-      if (!reserveAll(memory, writable)) break;
-      const bytes = this.#input.take(segmentBytes(writable));
-      scatter(memory, writable, bytes);
-      queue.advance();
-      queue.askForNotice(memory, this.ring);
-      if (queue.finish(memory, head, bytes.length, this.ring)) isWanted = true;
-    }
-    if (isWanted) this.interruptUsed();
-  }
+  // ---- life ----
 
   /** Asks for no alarm. */
   alarm(): void {}
@@ -124,20 +233,38 @@ export class VirtioConsole extends VirtioDevice {
   retry(): void {
     if (!this.isLive) return;
     this.guarded(() => {
-      this.#print();
-      this.#deliver();
+      for (let index = 0; index < this.queues.length; index++) this.notified(index);
     });
   }
 
-  /** Waiting input is the line's, not the device's. */
-  protected resetOwn(): void {}
+  /** Waiting input is the line's, not the device's: it stays. */
+  protected resetOwn(): void {
+    this.#isPortOpen = false;
+    this.#messages = [];
+  }
 
   protected saveOwn(writer: SectionWriter): void {
+    writer.flag(this.#isPortOpen);
+    writer.u8(this.#messages.length);
+    for (const { event, value } of this.#messages) {
+      writer.u16(event);
+      writer.u16(value);
+    }
     this.#input.save(writer);
   }
 
   protected readOwn(reader: SectionReader): () => void {
+    const isPortOpen = reader.flag();
+    const count = reader.u8(MESSAGES_MAX);
+    const messages: Message[] = [];
+    for (let index = 0; index < count; index++) {
+      messages.push({ event: reader.u16(), value: reader.u16() });
+    }
     const input = this.#input.read(reader);
-    return () => this.#input.assign(input);
+    return () => {
+      this.#isPortOpen = isPortOpen;
+      this.#messages = messages;
+      this.#input.assign(input);
+    };
   }
 }
