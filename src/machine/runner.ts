@@ -101,7 +101,8 @@ export class Runner {
       const exit = view.run(share);
       left -= view.slots - before;
       if (exit === EXIT_BUDGET) {
-        // Fewer slots than asked for: they cost the host so much that the next ones are for another slice.
+        // Fewer slots than asked for: they cost the host so much that the next ones are for another
+        // slice.
         if (view.slots - before < share) break;
         continue;
       }

@@ -1,6 +1,6 @@
 /**
- * budget: how a run of the core ends: after its slots whatever their number, earlier when the guest makes them dear, and
- * for good when a hart does nothing but trap.
+ * budget: how a run of the core ends: after its slots whatever their number, earlier when the guest
+ * makes them dear, and for good when a hart does nothing but trap.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -65,7 +65,10 @@ function counting(a: Assembler): void {
   a.u64(0);
 }
 
-/** Makes a page data and code by turns: two stores, the second of which may use the TLB, then a call. */
+/**
+ * Makes a page data and code by turns: two stores, the second of which may use the TLB, then a
+ * call.
+ */
 function turning(a: Assembler): void {
   a.la("s0", "page");
   a.addi("s1", "s0", 2000);

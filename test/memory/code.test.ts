@@ -1,6 +1,7 @@
 /**
- * code: code that is changed while it runs: by itself, under another name, by another hart, by DMA; hot code, code just
- * behind the store, code across two pages. The next fetch executes what memory holds, with or without FENCE.I.
+ * code: code that is changed while it runs: by itself, under another name, by another hart, by DMA;
+ * hot code, code just behind the store, code across two pages. The next fetch executes what memory
+ * holds, with or without FENCE.I.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -14,7 +15,10 @@ import { brokenInvariants } from "./invariants.ts";
 const test = suite("memory/code");
 const core = await makeCore();
 
-/** Runs a program in one piece and in pieces of a few slots; the ends must be the same. Returns a register of hart 0. */
+/**
+ * Runs a program in one piece and in pieces of a few slots; the ends must be the same. Returns a
+ * register of hart 0.
+ */
 function run(build: (a: Assembler) => void, register: number, options?: GuestOptions): number {
   const whole = makeGuest(core, build, options);
   finish(whole);
@@ -352,7 +356,10 @@ test("code under two names: a store to one changes the other, and a remapped pag
   machine.dispose();
 });
 
-/** S-mode, Sv39: RAM at its own address, and two names for a page of code at +0x30000; the page behind adds 77. */
+/**
+ * S-mode, Sv39: RAM at its own address, and two names for a page of code at +0x30000; the page
+ * behind adds 77.
+ */
 function aliasMachine(): MachineView {
   const machine = makeGuest(core, (a) => {
     a.sw("a2", "a1", 0);

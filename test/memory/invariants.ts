@@ -253,3 +253,24 @@ export function brokenInvariants(core: Core, machines: readonly MachineView[]): 
   walker.tlbs(owner?.owned ?? null, owner?.harts ?? 0, chunks);
   return walker.complaints;
 }
+
+/** Where something lies that a test of the walker damages; `index` is a frame's or a slot's. */
+export function addressOf(
+  core: Core,
+  what: "references" | "free" | "tlb" | "zero mapped" | "epoch",
+  index: number,
+): number {
+  const walker = new Walker(core);
+  switch (what) {
+    case "references":
+      return walker.arena("ARENA_FRAME_TABLE") + index * K.FRAME_ENTRY_BYTES + K.FRAME_REFERENCES;
+    case "free":
+      return K.ARENA + K.ARENA_FRAMES_FREE;
+    case "tlb":
+      return K.TLB_BASE + index * 16;
+    case "zero mapped":
+      return K.ARENA + K.ARENA_ZERO_MAPPED;
+    case "epoch":
+      return K.ARENA + K.ARENA_EPOCH;
+  }
+}

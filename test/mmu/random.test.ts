@@ -1,6 +1,7 @@
 /**
- * random: long random sequences of accesses, edits of tables, code and PMP, DMA, and changes of context by two harts in
- * three address spaces that share tables; every step is compared with the reference, all of memory at the end.
+ * random: long random sequences of accesses, edits of tables, code and PMP, DMA, and changes of
+ * context by two harts in three address spaces that share tables; every step is compared with the
+ * reference, all of memory at the end.
  *
  * SEED=... reruns a campaign; STEPS=... sets its length.
  */
@@ -70,7 +71,8 @@ function makeField(random: Random): Field {
     for (const va of virtual) {
       const lowest = va >= SUPERPAGE && va < WINDOW_FAR ? 1 : 0;
       for (let level = lowest; level < one.levels; level++) {
-        // the entry above the windows also leads to RAM's own addresses: too many steps would fault behind it
+        // the entry above the windows also leads to RAM's own addresses: too many steps would fault
+        // behind it
         if (level > 1 && !random.chance(10)) continue;
         entries.add(one.entryAddress(va & ((1n << one.bits) - 1n), level));
       }
@@ -116,7 +118,9 @@ function drawEntry({ random, entries }: Field): bigint {
   return entryOf(target, random.pick(FLAGS)) | reserved;
 }
 
-/** An address for a mode: data by its virtual names, RAM by its own, entries of tables, nonsense. */
+/**
+ * An address for a mode: data by its virtual names, RAM by its own, entries of tables, nonsense.
+ */
 function drawAddress(field: Field, mode: Mode): bigint {
   const { random } = field;
   const page = random.pick(field.pages);

@@ -1,9 +1,12 @@
 /**
- * rig: the core and the reference side by side, one or two instructions at a time, each outcome compared.
+ * rig: the core and the reference side by side, one or two instructions at a time, each outcome
+ * compared.
  *
- * Owns    a machine whose first pages hold the stubs of instructions.ts, and a reference with the same memory.
+ * Owns    a machine whose first pages hold the stubs of instructions.ts, and a reference with the
+ *         same memory.
  * Used by the suites of this folder.
- * Holds   between steps the TLBs and decode caches stay as they are: blocks are written without machineSync.
+ * Holds   between steps the TLBs and decode caches stay as they are: blocks are written without
+ *         machineSync.
  */
 import * as assert from "uvu/assert";
 import {
@@ -43,7 +46,9 @@ export interface Step {
   readonly operand?: bigint;
 }
 
-/** In which mode a step runs: in M, S or U, or in M with loads and stores as if in S or U (MPRV). */
+/**
+ * In which mode a step runs: in M, S or U, or in M with loads and stores as if in S or U (MPRV).
+ */
 export type Mode = "M" | "S" | "U" | "M as S" | "M as U";
 
 /** Where the stubs lie for a mode; by default at the physical address. */
@@ -143,7 +148,9 @@ export class Rig {
     this.machine.flush(what);
   }
 
-  /** Chooses the hart that steps from now on. The other one's reservation ends, as with any turn. */
+  /**
+   * Chooses the hart that steps from now on. The other one's reservation ends, as with any turn.
+   */
   turn(hart: number): void {
     if (hart === this.#hart) return;
     this.machine.harts[this.#hart].set64(HART_RESERVATION, NO_RESERVATION);
@@ -196,7 +203,10 @@ export class Rig {
     assert.unreachable(this.#context(`${what}: ${got}, expected ${want}`));
   }
 
-  /** What the reference says about one step at `pc`; null, and nothing done, when something else is mapped there now. */
+  /**
+   * What the reference says about one step at `pc`; null, and nothing done, when something else is
+   * mapped there now.
+   */
   #expect(step: Step, pc: bigint, position: number): Outcome | null {
     const { reference, state } = this;
     const bits = bitsOf(step.kind, position);
@@ -212,8 +222,9 @@ export class Rig {
   }
 
   /**
-   * Runs one instruction, or two in one turn, here and there. Returns the outcomes: fewer than steps when the first one
-   * traps, or when the address space has come to lead elsewhere than to the stubs.
+   * Runs one instruction, or two in one turn, here and there. Returns the outcomes: fewer than
+   * steps when the first one traps, or when the address space has come to lead elsewhere than to
+   * the stubs.
    */
   step(mode: Mode, ...steps: [Step] | [Step, Step]): Outcome[] {
     const [first, second] = steps;
@@ -261,8 +272,9 @@ export class Rig {
   }
 
   /**
-   * Jumps to `pc` and executes what is there: an instruction of 16 or 32 bits that sets a0 (addi or c.li), a nop, or 16
-   * zero bits. Anything else that the reference finds there is left alone: null.
+   * Jumps to `pc` and executes what is there: an instruction of 16 or 32 bits that sets a0 (addi or
+   * c.li), a nop, or 16 zero bits. Anything else that the reference finds there is left alone:
+   * null.
    */
   jump(mode: Mode, pc: bigint): Outcome | null {
     const hart = this.machine.harts[this.#hart];
@@ -285,7 +297,10 @@ export class Rig {
     return effect;
   }
 
-  /** Both memories are the same, byte by byte, as are the harts' satp; and everything derived in the core holds. */
+  /**
+   * Both memories are the same, byte by byte, as are the harts' satp; and everything derived in the
+   * core holds.
+   */
   compareAll(): void {
     const broken = brokenInvariants(this.machine.core, [this.machine]);
     if (broken.length > 0) assert.unreachable(this.#context(broken.join("; ")));

@@ -1,7 +1,8 @@
 /**
  * console: the virtio console with one port (virtio 1.2, 5.3). Linux shows it as hvc0.
  *
- * Owns    input that the driver has not taken yet, the port's state, control messages to the driver.
+ * Owns    input that the driver has not taken yet, the port's state, control messages to the
+ *         driver.
  * Used by machine/devices.ts, for machines whose console it is.
  * Holds   input is held until the guest's side of the port is open: Linux throws away what comes
  *         before. A driver that takes MULTIPORT says when (PORT_OPEN); one that does not is ready
