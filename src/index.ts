@@ -6,6 +6,7 @@ export type { CoreCounters, MachineView } from "./core/machine-view.ts";
 export type { BlockBackend } from "./device/block/contract.ts";
 export { MemoryBackend } from "./device/block/memory.ts";
 export { OverlayBackend } from "./device/block/overlay.ts";
+export { ReadOnlyBackend } from "./device/block/read-only.ts";
 export { VmError, type VmErrorCode } from "./errors.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
 export {

@@ -1,7 +1,7 @@
 /**
  * console: the virtio console with one port (virtio 1.2, 5.3). Linux shows it as hvc0.
  *
- * Owns    input that the driver has not taken yet, the port's state, control messages to the
+ * Owns    input that the driver has not taken yet, the port's state, messages to the driver.
  *         driver.
  * Used by machine/devices.ts, for machines whose console it is.
  * Holds   input is held until the guest's side of the port is open: Linux throws away what comes
