@@ -24,7 +24,7 @@ export interface MachineConfig {
   readonly memoryBytes?: number | string;
   /** 1 to 8. */
   readonly harts?: number;
-  /** Instruction slots a hart keeps its turn; part of the machine's identity. */
+  /** Instruction slots a hart keeps its turn, at least 32; part of the machine's identity. */
   readonly quantum?: number;
   readonly clock?: ClockKind;
   /** Everything random in a virtual-clock machine comes from it. */
@@ -89,6 +89,8 @@ const MEBIBYTE = 1024 * 1024;
 const MEMORY_BYTES_MIN = MEBIBYTE;
 const MEMORY_BYTES_MAX = RAM_PAGES_MAX * FRAME_BYTES;
 const QUANTUM_DEFAULT = 10_000;
+/** A turn's end breaks reservations, so LR/SC loops of 16 instructions (Unprivileged "A") need room for two rounds. */
+const QUANTUM_MIN = 32;
 const QUANTUM_MAX = 100_000_000;
 const APPEND_BYTES_MAX = 4096;
 /** 1 January 2026, 00:00 UTC. */
@@ -165,7 +167,7 @@ export function resolveConfig(config: MachineConfig, limits: ConfigLimits): Reso
     memoryBytes,
     ramPages: memoryBytes / FRAME_BYTES,
     harts: checkInteger("harts", config.harts ?? 1, 1, HARTS_MAX),
-    quantum: checkInteger("quantum", config.quantum ?? QUANTUM_DEFAULT, 1, QUANTUM_MAX),
+    quantum: checkInteger("quantum", config.quantum ?? QUANTUM_DEFAULT, QUANTUM_MIN, QUANTUM_MAX),
     clock: checkChoice("clock", config.clock ?? "virtual", ["virtual", "host"]),
     seed: checkSeed(config.seed ?? 0),
     epochMs: checkInteger("epochMs", config.epochMs ?? EPOCH_MS_DEFAULT, 0, 8.64e15),

@@ -62,7 +62,8 @@ test("memory is bounded by the stage-2 table on a large arena", () => {
 
 test("harts, quantum, seed, epoch", () => {
   for (const harts of [0, 9, -1, 1.5, Number.NaN]) refuses({ harts }, /harts .*from 1 to 8/);
-  for (const quantum of [0, -5, 0.5]) refuses({ quantum }, /quantum/);
+  for (const quantum of [0, -5, 31, 32.5]) refuses({ quantum }, /quantum/);
+  assert.is(resolveConfig({ quantum: 32 }, LIMITS).quantum, 32);
   for (const seed of [0.5, Number.NaN, 2 ** 60]) refuses({ seed }, /seed .*integers/);
   refuses({ epochMs: -1 }, /epochMs/);
   assert.is(resolveConfig({ seed: -1 }, LIMITS).seed, 0xffff_ffff_ffff_ffffn);
