@@ -186,8 +186,8 @@ export const MACHINE_COUNT_FLUSHES = 192;
 export const MACHINE_COUNT_DECODES = 200;
 export const MACHINE_COUNT_TRAPS = 208;
 /**
- * u32: host work (ARENA_WORK) after which a run ends early with EXIT_BUDGET, so that a guest which makes every
- * instruction cost a flush cannot hold the host's thread. All ones: no limit.
+ * u32: host work (ARENA_WORK) after which a run ends early with EXIT_BUDGET, so that a guest which
+ * makes every instruction cost a flush cannot hold the host's thread. All ones: no limit.
  */
 export const MACHINE_WORK_MAX = 248;
 /** Result of machineDigestPages: 32 bytes. */

@@ -89,7 +89,10 @@ const MEBIBYTE = 1024 * 1024;
 const MEMORY_BYTES_MIN = MEBIBYTE;
 const MEMORY_BYTES_MAX = RAM_PAGES_MAX * FRAME_BYTES;
 const QUANTUM_DEFAULT = 10_000;
-/** A turn's end breaks reservations, so LR/SC loops of 16 instructions (Unprivileged "A") need room for two rounds. */
+/**
+ * A turn's end breaks reservations: an LR/SC loop of 16 instructions, which must get through
+ * (Unprivileged "A"), needs room for two rounds.
+ */
 const QUANTUM_MIN = 32;
 const QUANTUM_MAX = 100_000_000;
 const APPEND_BYTES_MAX = 4096;

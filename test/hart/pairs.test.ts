@@ -1,6 +1,6 @@
 /**
- * pairs: the run loop's fused operations, compared as text with the two operations that each stands for. The loop is
- * source kept by hand, so nothing else says that a pair and its halves stay the same.
+ * pairs: the run loop's fused operations, compared as text with the two operations that each
+ * stands for. The loop is source kept by hand, so nothing else says that they stay the same.
  */
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
@@ -16,7 +16,7 @@ const LOOP_END = "if (why != WHY_LIMIT) break;";
 const DONE = "ip+=8;continue;";
 const BETWEEN = "ip+=8;if(ip>=limit)continue;";
 
-/** Without comments, white space, blocks and trailing commas: what the compiler sees of straight code. */
+/** Without comments, white space, blocks and trailing commas. */
 const plain = (code: string) =>
   code
     .replace(/\/\/.*/g, "")
@@ -45,7 +45,7 @@ function bodyOf(name: string): string {
   return body;
 }
 
-/** The second half stands where the first one would go on to the next entry, behind a look at the budget. */
+/** The second half stands where the first would go on to the next entry, if the budget allows. */
 function joined(first: string, second: string): string {
   const at = first.indexOf(DONE);
   assert.ok(at >= 0, "the first half goes on to the next entry");
