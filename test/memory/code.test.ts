@@ -236,6 +236,30 @@ test("a jump into the middle of an instruction, before and after it is changed",
   assert.is(run(build, 10), 20 * 3 + 20 * 9);
 });
 
+test("a page that the hart writes, runs and writes again, with what it wrote by still cached", () => {
+  const build = (a: Assembler) => {
+    a.li("a0", 0);
+    a.li("s2", RAM + 0x4000);
+    a.li("t1", addi("a0", 1));
+    a.li("t2", encode("jalr", "zero", "ra", 0));
+    a.li("s1", 30);
+    a.label("again");
+    a.sw("t1", "s2", 0);
+    a.sw("t2", "s2", 4);
+    a.jalr("ra", "s2");
+    // the same page by the same name, at once
+    a.lui("t3", 0x100);
+    a.add("t1", "t1", "t3");
+    a.sw("t1", "s2", 0);
+    a.jalr("ra", "s2");
+    a.addi("s1", "s1", -1);
+    a.bnez("s1", "again");
+    emitEnd(a);
+  };
+  // 1, 2, 2, 3, 3 ... 30, 30, 31
+  assert.is(run(build, 10), 30 * 31 + 30);
+});
+
 test("cbo.zero over decoded code: what was there is illegal now", () => {
   const build = (a: Assembler) => {
     a.la("t0", "trap");

@@ -89,12 +89,15 @@ const DOORS: readonly Door[] = [
   },
 ];
 
-/** Everything that may be cached about a page: read, write and execute, in both of its modes. */
-function warm(rig: Rig, va: bigint, isUser: boolean): void {
-  for (const mode of isUser ? (["U", "M as U"] as const) : (["S", "M as S"] as const)) {
+/**
+ * Everything that may be cached about a page, in both of its modes: reads, and then writes or code, because a frame with
+ * decoded code has no write tag, and a store drops the code.
+ */
+function warm(rig: Rig, va: bigint, isUser: boolean, isCode = false): void {
+  for (const mode of isUser ? (["M as U", "U"] as const) : (["M as S", "S"] as const)) {
     rig.step(mode, { kind: "ld", address: va });
-    rig.step(mode, { kind: "sd", address: va + 64n, operand: markOf(1) });
-    if (mode === "S" || mode === "U") rig.jump(mode, va);
+    if (!isCode) rig.step(mode, { kind: "sd", address: va + 64n, operand: markOf(1) });
+    else if (mode === "S" || mode === "U") rig.jump(mode, va);
   }
 }
 
@@ -122,19 +125,28 @@ function goThrough(rig: Rig, door: Door, at: bigint, value: bigint, va: bigint):
  * Edits the entry for `va` at `level` to each of `values`, through every door, with everything
  * about the page cached.
  */
-function editEverywhere(world: World, va: bigint, level: number, values: readonly bigint[]): void {
+function editEverywhere(
+  world: World,
+  va: bigint,
+  level: number,
+  values: readonly bigint[],
+  isUser = false,
+): void {
   const { rig, space } = world;
   const at = space.entryAddress(va, level);
   const old = rig.reference.read64(at);
   for (const door of DOORS) {
     for (const value of door.isZeroOnly ? [0n] : values) {
-      warm(rig, va, false);
-      door.before?.(rig, at);
-      goThrough(rig, door, at, value, va);
-      look(rig, "S", va);
-      look(rig, "U", va);
-      rig.load64(at, old);
-      look(rig, "S", va);
+      for (const isCode of [false, true]) {
+        warm(rig, va, isUser, isCode);
+        door.before?.(rig, at);
+        goThrough(rig, door, at, value, va);
+        rig.jump(isUser ? "U" : "S", va);
+        look(rig, "S", va);
+        look(rig, "U", va);
+        rig.load64(at, old);
+        look(rig, "S", va);
+      }
     }
   }
 }
@@ -192,6 +204,37 @@ function copyTables({ rig, pages }: World, va: bigint, level: number): bigint {
   }
   return top;
 }
+
+test("a user page's entry changes under what U has cached", () => {
+  inWorld(SV39, 2, (world) => {
+    const va = WINDOW_FAR + 0x2000n;
+    const old = world.rig.reference.read64(world.space.entryAddress(va, 0));
+    const others = [entryOf(DATA + 0x9000n, RWX | USER), entryOf(DATA + 0x9000n, RX | USER)];
+    editEverywhere(world, va, 0, [...leaves(old, DATA + 0x9000n), ...others], true);
+  });
+});
+
+test("one last-level table in two regions: an edit is seen in both", () => {
+  // the second region's pages have TLB slots of their own, or share those of the first
+  for (const second of [0x7020_0000n, 0x7040_0000n]) {
+    inWorld(SV39, 2, ({ rig, space }) => {
+      const table = space.entryAddress(WINDOW, 0) & ~0xfffn;
+      space.point(second, 1, table);
+      rig.loadAll();
+      const names = [WINDOW + 0x2000n, second + 0x2000n];
+      const at = table + 2n * 8n;
+      for (let round = 0; round < 8; round++) {
+        // once with the marks of one region, once with those of both
+        for (const va of round % 2 === 0 ? names : [...names].reverse()) warm(rig, va, false);
+        const operand = entryOf(DATA + BigInt(8 + round) * 4096n, RWX);
+        const [looked, other] = round % 4 < 2 ? names : [...names].reverse();
+        rig.step("S", { kind: "sd", address: at, operand }, { kind: "ld", address: looked });
+        look(rig, "S", looked);
+        look(rig, "S", other);
+      }
+    });
+  }
+});
 
 test("superpages: their entry, turned into a table and back, under cached pages of both", () => {
   inWorld(SV39, 2, (world) => {

@@ -57,14 +57,14 @@ function makeField(random: Random): Field {
   const table = space.entryAddress(WINDOW, 0) & ~0xfffn;
   spaces[1].point(WINDOW, 1, table);
   spaces[3].point(WINDOW, 1, table);
-  spaces[3].point(0x7000_0000n, 1, table);
+  spaces[3].point(0x7020_0000n, 1, table);
   const virtual = [
     ...Array.from({ length: 8 }, (_, index) => WINDOW + BigInt(index) * 4096n),
     ...Array.from({ length: 4 }, (_, index) => WINDOW_FAR + BigInt(index) * 4096n),
     SUPERPAGE,
     SUPERPAGE + 0x3000n,
     NEGATIVE,
-    0x7000_0000n,
+    0x7020_0000n,
   ];
   const entries = new Set<bigint>();
   for (const one of spaces) {
