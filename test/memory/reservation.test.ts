@@ -1,5 +1,6 @@
 /**
- * reservation: LR and SC are atomic between harts and against DMA, whatever the quantum and however the run is cut.
+ * reservation: LR and SC are atomic between harts and against DMA, whatever the quantum and however
+ * the run is cut.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

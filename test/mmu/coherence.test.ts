@@ -90,8 +90,8 @@ const DOORS: readonly Door[] = [
 ];
 
 /**
- * Everything that may be cached about a page, in both of its modes: reads, and then writes or code, because a frame with
- * decoded code has no write tag, and a store drops the code.
+ * Everything that may be cached about a page, in both of its modes: reads, and then writes or
+ * code, because a frame with decoded code has no write tag, and a store drops the code.
  */
 function warm(rig: Rig, va: bigint, isUser: boolean, isCode = false): void {
   for (const mode of isUser ? (["M as U", "U"] as const) : (["M as S", "S"] as const)) {

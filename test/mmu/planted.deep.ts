@@ -1,6 +1,7 @@
 /**
- * planted: bugs in the TLB, the walks, the page door, the pool and the run loop, planted one at a time in a copy of the
- * core, and the suite of test/mmu, test/memory or test/law0 that must fail because of it.
+ * planted: bugs in the TLB, the walks, the page door, the pool and the run loop, planted one at a
+ * time in a copy of the core, and the suite of test/mmu, test/memory or test/law0 that must fail
+ * because of it.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
