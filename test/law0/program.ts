@@ -213,8 +213,10 @@ const patch: Block = ({ a, random, work }) => {
 };
 
 const trap: Block = ({ a, random, work }) => {
-  const how = random.below(5);
+  const how = random.below(6);
   if (how === 0) a.ecall();
+  // no code lies there: the handler comes back to ra
+  else if (how === 5) a.jalr("ra", "s3");
   else if (how === 1) a.ebreak();
   else if (how === 2) a.u32(0);
   else if (how === 3) a.csrr(work(), "mvendorid");
