@@ -3,10 +3,10 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext } from "../../src/contract/fake-context.ts";
 import { Finisher } from "../../src/device/finisher.ts";
 import { GenerationId } from "../../src/device/genid.ts";
 import { Rtc } from "../../src/device/rtc.ts";
-import { FakeContext } from "../helpers/fake-context.ts";
 
 const test = suite("device/clock-and-finisher");
 

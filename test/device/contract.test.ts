@@ -1,17 +1,19 @@
 /**
- * contract: every registered device keeps test/contract/device.ts; every device of the folder is
+ * contract: every registered device keeps src/contract/device.ts; every device of the folder is
  * registered.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { deviceContract } from "../../src/contract/device.ts";
 import { DEVICE_KINDS } from "../../src/device/registry.ts";
-import { deviceContract } from "../contract/device.ts";
+import { seedOf } from "../helpers/random.ts";
 
 const test = suite("device/contract");
+const SEED = seedOf(1);
 
 for (const [kind, make] of Object.entries(DEVICE_KINDS)) {
-  for (const [title, check] of deviceContract(kind, make)) test(`${kind} ${title}`, check);
+  for (const { title, check } of deviceContract(kind, make, SEED)) test(`${kind} ${title}`, check);
 }
 
 test("every device of src/device is registered", () => {

@@ -3,6 +3,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext } from "../../src/contract/fake-context.ts";
 import type { DeviceTreeNode, ParsedNode } from "../../src/device/device-tree.ts";
 import {
   cells64,
@@ -13,7 +14,6 @@ import {
 } from "../../src/device/device-tree.ts";
 import { DEVICE_KINDS } from "../../src/device/registry.ts";
 import { VmError } from "../../src/errors.ts";
-import { FakeContext } from "../helpers/fake-context.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 
 const test = suite("device/device-tree");

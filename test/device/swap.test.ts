@@ -8,6 +8,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext } from "../../src/contract/fake-context.ts";
 import { MemoryBackend } from "../../src/device/block/memory.ts";
 import type { Device } from "../../src/device/contract.ts";
 import { Plic } from "../../src/device/plic.ts";
@@ -21,7 +22,6 @@ import {
   FEATURE_INDIRECT,
   FEATURE_VERSION_1,
 } from "../../src/device/virtio/transport.ts";
-import { FakeContext } from "../helpers/fake-context.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 import { VirtioDriver } from "../helpers/virtio-driver.ts";
 

@@ -5,8 +5,8 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext } from "../../src/contract/fake-context.ts";
 import { Uart } from "../../src/device/uart.ts";
-import { FakeContext } from "../helpers/fake-context.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 
 const test = suite("device/uart-driver");

@@ -3,8 +3,8 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext } from "../../src/contract/fake-context.ts";
 import { Uart } from "../../src/device/uart.ts";
-import { FakeContext } from "../helpers/fake-context.ts";
 import { Random } from "../helpers/random.ts";
 
 const test = suite("device/uart");

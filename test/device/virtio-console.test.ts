@@ -4,9 +4,9 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext } from "../../src/contract/fake-context.ts";
 import { FEATURE_MULTIPORT, VirtioConsole } from "../../src/device/virtio/console.ts";
 import { FEATURE_VERSION_1 } from "../../src/device/virtio/transport.ts";
-import { FakeContext } from "../helpers/fake-context.ts";
 import { VirtioDriver } from "../helpers/virtio-driver.ts";
 
 const test = suite("device/virtio-console");

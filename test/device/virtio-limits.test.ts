@@ -5,6 +5,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext, FlatMemory, RAM_BASE } from "../../src/contract/fake-context.ts";
 import type { BlockBackend } from "../../src/device/block/contract.ts";
 import { MemoryBackend } from "../../src/device/block/memory.ts";
 import type { Device } from "../../src/device/contract.ts";
@@ -13,7 +14,6 @@ import { VirtioConsole } from "../../src/device/virtio/console.ts";
 import { VirtioRng } from "../../src/device/virtio/rng.ts";
 import { FEATURE_INDIRECT, FEATURE_VERSION_1 } from "../../src/device/virtio/transport.ts";
 import { VmError } from "../../src/errors.ts";
-import { FakeContext, FlatMemory, RAM_BASE } from "../helpers/fake-context.ts";
 import { INDIRECT, NEXT, VirtioDriver, WRITE } from "../helpers/virtio-driver.ts";
 
 const test = suite("device/virtio-limits");

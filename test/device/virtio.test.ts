@@ -4,6 +4,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { FakeContext, RAM_BASE } from "../../src/contract/fake-context.ts";
 import type { BlockBackend } from "../../src/device/block/contract.ts";
 import { MemoryBackend } from "../../src/device/block/memory.ts";
 import { OverlayBackend } from "../../src/device/block/overlay.ts";
@@ -16,7 +17,6 @@ import {
   FEATURE_INDIRECT,
   FEATURE_VERSION_1,
 } from "../../src/device/virtio/transport.ts";
-import { FakeContext, RAM_BASE } from "../helpers/fake-context.ts";
 import { Random } from "../helpers/random.ts";
 import { INDIRECT, NEXT, VirtioDriver, WRITE } from "../helpers/virtio-driver.ts";
 

@@ -20,6 +20,7 @@ const LINES: Readonly<Record<string, number>> = {
   machine: 2,
   device: 2,
   gpu: 2,
+  contract: 3,
   snapshot: 3,
   lifecycle: 4,
   numa: 4,

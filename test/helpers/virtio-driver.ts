@@ -6,9 +6,9 @@
  * Holds   rings lie at fixed places in flat RAM; buffers are handed out upwards behind them.
  */
 import * as assert from "uvu/assert";
+import type { FakeContext } from "../../src/contract/fake-context.ts";
+import { RAM_BASE } from "../../src/contract/fake-context.ts";
 import type { Device } from "../../src/device/contract.ts";
-import type { FakeContext } from "./fake-context.ts";
-import { RAM_BASE } from "./fake-context.ts";
 
 export const NEXT = 1;
 export const WRITE = 2;

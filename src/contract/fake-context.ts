@@ -1,15 +1,10 @@
 /**
- * fake-context: a machine as a device sees it, with flat RAM and a clock that the test turns.
+ * fake-context: a machine as a device sees it, with flat RAM and a clock that a test turns.
  *
- * Used by test/contract, test/device.
+ * Used by contract/device.ts and by the tests of devices, ours and those from outside.
  * Holds   everything is deterministic; entropy counts up from the number of bytes drawn before.
  */
-import type {
-  Device,
-  DeviceContext,
-  GuestMemory,
-  MachineRequest,
-} from "../../src/device/contract.ts";
+import type { Device, DeviceContext, GuestMemory, MachineRequest } from "../device/contract.ts";
 
 export const RAM_BASE = 0x80000000;
 
