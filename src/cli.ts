@@ -6,7 +6,7 @@
  * Holds   0 is success, 1 a failure, 2 a wrong command line; `run` exits as the guest asked.
  */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import {
   type BlockBackend,
@@ -94,7 +94,10 @@ function nodeWorld(): World {
     readFile: readWholeFile,
     createHost: (options) => Host.create(options),
     onSignal,
+    folder: process.cwd(),
+    resolvePath: resolve,
     monotonicMs: platform.monotonicMs,
+    wallMs: platform.wallMs,
     after: platform.after,
   };
 }

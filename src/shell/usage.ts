@@ -6,14 +6,11 @@
  * Holds   an option that the table does not name is an error; a value is never guessed from its
  *         look.
  */
+import type { SplitArguments } from "./call.ts";
+import { UsageError } from "./command.ts";
 
-/** A command line that is not one; the binary exits 2. */
-export class UsageError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "UsageError";
-  }
-}
+export type { SplitArguments } from "./call.ts";
+export { UsageError };
 
 /** One option of a command. */
 export interface OptionSpec {
@@ -37,27 +34,6 @@ function nearest(name: string, table: OptionTable): string {
   const close = names.find((known) => known.startsWith(name) || name.startsWith(known));
   return close === undefined ? names.map((known) => `--${known}`).join(" ") : `--${close}`;
 }
-
-/**
- * What a splitter of command lines gives, in order; the shape of Node's util.parseArgs with
- * `tokens`.
- */
-export type ArgumentToken =
-  | {
-      readonly kind: "option";
-      readonly name: string;
-      readonly rawName: string;
-      readonly value?: string | undefined;
-      readonly inlineValue?: boolean | undefined;
-    }
-  | { readonly kind: "positional"; readonly value: string }
-  | { readonly kind: "option-terminator" };
-
-/** Splits a command line; the binary hands in Node's util.parseArgs. */
-export type SplitArguments = (
-  args: readonly string[],
-  types: Record<string, "string" | "boolean">,
-) => readonly ArgumentToken[];
 
 /**
  * Checks a command line against the table: `--name value` or `--name=value`; `--` ends options.

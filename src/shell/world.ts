@@ -6,7 +6,7 @@
  * Holds   no command reaches for anything else, so each can be run in a test.
  */
 import type { BlockBackend, Host, HostOptions } from "../index.ts";
-import type { SplitArguments } from "./usage.ts";
+import type { SplitArguments } from "./call.ts";
 
 /** A guest by name: what its machine boots. */
 export interface GuestFiles {
@@ -88,6 +88,12 @@ export interface World {
   createHost(options?: Partial<HostOptions>): Promise<Host>;
   /** Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so. */
   onSignal(listener: (status: number) => void): () => void;
+  /** Folder that relative paths start from. */
+  readonly folder: string;
+  /** Makes a path absolute, seen from `folder`. */
+  resolvePath(folder: string, path: string): string;
   monotonicMs(): number;
+  /** Milliseconds since 1970. */
+  wallMs(): number;
   after(ms: number, wake: () => void): () => void;
 }

@@ -6,6 +6,7 @@
  * Used by src/shell/main.ts.
  * Holds   results go to stdout, progress to stderr.
  */
+import type { CommandSpec } from "../command.ts";
 import { type OptionTable, optionHelp, readArguments, UsageError } from "../usage.ts";
 import type { GuestInfo, World } from "../world.ts";
 
@@ -193,3 +194,6 @@ export async function guestCommand(argv: readonly string[], world: World): Promi
   }
   return command.run(args.files, args.options, world);
 }
+
+/** The family, in the order of its help. */
+export const guestCommands: readonly CommandSpec[] = [];

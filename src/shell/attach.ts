@@ -1,0 +1,97 @@
+/**
+ * attach: a person's terminal, or a pipe, on a machine's console until the escape key.
+ *
+ * Used by vm.ts.
+ * Holds   a terminal that reads slower than the guest writes falls behind in the log and, when it
+ *         falls behind by more than the log keeps, is told what it missed: the guest never waits.
+ */
+import type { AbortSignalLike, SessionStreams } from "./command.ts";
+import type { ConsoleLog } from "./console-log.ts";
+import { TerminalKeys } from "./keys.ts";
+
+/** Bytes handed to the streams at a time. */
+const CHUNK_BYTES = 64 << 10;
+/** Input that waits for the guest before reading stops, and how often to look whether it may go on. */
+const INPUT_BYTES_MAX = 16 << 20;
+
+/** What is needed of a machine. */
+export interface Attachable {
+  readonly log: ConsoleLog;
+  readonly machine: {
+    readonly state: string;
+    readonly console: { write(bytes: Uint8Array): void; readonly inputPending: number };
+    on(event: "state", listener: (event: { to: string }) => void): () => void;
+  };
+}
+
+/** How an attachment ended. */
+export type AttachEnd = "escape" | "detached" | "ended" | "aborted";
+
+/** Writes the log from `position` on as it grows, at the reader's pace; returns what ends that. */
+function follow(log: ConsoleLog, streams: SessionStreams, position: number) {
+  let next = position;
+  let isBlocked = false;
+  let isOver = false;
+  const pump = () => {
+    while (!isBlocked && !isOver && next < log.end) {
+      const { from, bytes } = log.read(next, CHUNK_BYTES);
+      if (from > next) streams.say(`\r\n[${from - next} bytes went by too fast]\r\n`);
+      next = from + bytes.length;
+      if (streams.write(bytes)) continue;
+      isBlocked = true;
+      streams.drained().then(() => {
+        isBlocked = false;
+        pump();
+      });
+    }
+  };
+  const end = log.onAppend(pump);
+  pump();
+  return () => {
+    isOver = true;
+    end();
+  };
+}
+
+/** Connects until something ends it; `attachments` gets the function that detaches from outside. */
+export function attachConsole(
+  vm: Attachable,
+  streams: SessionStreams,
+  signal: AbortSignalLike,
+  attachments: Set<() => void>,
+): Promise<AttachEnd> {
+  return new Promise((resolve) => {
+    const { machine } = vm;
+    const settle = (end: AttachEnd) => {
+      attachments.delete(detach);
+      signal.removeEventListener("abort", abort);
+      endInput();
+      endState();
+      endOutput();
+      if (end !== "ended") streams.holdInput(false);
+      resolve(end);
+    };
+    const detach = () => settle("detached");
+    const abort = () => settle("aborted");
+    const keys = new TerminalKeys({
+      send: (bytes) => machine.console.write(bytes),
+      leave: () => settle("escape"),
+      say: (text) => streams.say(text),
+    });
+    let endInput = () => {};
+    const endState = machine.on("state", ({ to }) => {
+      if (to === "terminated") settle("ended");
+    });
+    const endOutput = follow(vm.log, streams, vm.log.end);
+    attachments.add(detach);
+    signal.addEventListener("abort", abort);
+    endInput = streams.listen((bytes) => {
+      if (bytes === null) return;
+      if (streams.isTerminal) keys.take(bytes);
+      else machine.console.write(bytes);
+      // more than any guest will take: whoever sends so much is told to wait
+      streams.holdInput(machine.console.inputPending > INPUT_BYTES_MAX);
+    });
+    if (signal.aborted) abort();
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * fleet: the machines of one shell by name, each with its console log, running behind the prompt.
+ *
+ * Owns    the host, the machines, the list of what happened.
+ * Used by every command; shared by all sessions of a process (prompt, script, control clients).
+ */
+import { type Host, VmError } from "../index.ts";
+import { EventRing } from "./event-ring.ts";
+import { Vm, type VmSpec } from "./vm.ts";
+import type { World } from "./world.ts";
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** How a fleet may be made. */
+export interface FleetOptions {
+  /** Machines at a time. */
+  readonly machinesMax?: number;
+}
+
+/** The machines of a process. */
+export class Fleet {
+  readonly events: EventRing;
+  readonly #world: World;
+  readonly #machinesMax: number;
+  readonly #vms = new Map<string, Vm>();
+  /** Names that are being made. */
+  readonly #reserved = new Set<string>();
+  #opening: Promise<Host> | null = null;
+  #host: Host | null = null;
+
+  constructor(world: World, options: FleetOptions = {}) {
+    this.#world = world;
+    this.#machinesMax = options.machinesMax ?? 16;
+    this.events = new EventRing(world.wallMs);
+  }
+
+  /** The host of all machines; null until the first one was made or `openHost` was called. */
+  get host(): Host | null {
+    return this.#host;
+  }
+
+  /** The host, made on first use. */
+  openHost(): Promise<Host> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  async #open(): Promise<Host> {
+    try {
+      this.#host = await this.#world.createHost({ machinesMax: this.#machinesMax });
+      return this.#host;
+    } catch (error) {
+      this.#opening = null;
+      throw error;
+    }
+  }
+
+  /** The machines, in the order in which they were made. */
+  get vms(): readonly Vm[] {
+    return [...this.#vms.values()];
+  }
+
+  /** Makes a machine. Throws "bad-argument" for a bad or taken name, "bad-config", "limit". */
+  async create(spec: VmSpec): Promise<Vm> {
+    const { name } = spec;
+    if (!NAME.test(name)) {
+      const accepted = "accepted are 1 to 64 letters, digits, dots, dashes and underscores";
+      throw new VmError("bad-argument", `name "${name}": ${accepted}, a letter or digit first`);
+    }
+    if (this.#vms.has(name) || this.#reserved.has(name)) {
+      const hint = `\`vm destroy ${name}\` makes it free`;
+      throw new VmError("bad-argument", `name "${name}": a machine is called so; ${hint}`);
+    }
+    this.#reserved.add(name);
+    try {
+      const vm = await Vm.make(spec, {
+        world: this.#world,
+        events: this.events,
+        openHost: () => this.openHost(),
+      });
+      this.#vms.set(name, vm);
+      this.events.add({ ticks: null, vm: name, kind: "created", detail: "" });
+      return vm;
+    } finally {
+      this.#reserved.delete(name);
+    }
+  }
+
+  /** Throws VmError "not-found" naming those that exist. */
+  get(name: string): Vm {
+    const vm = this.#vms.get(name);
+    if (vm !== undefined) return vm;
+    const names = [...this.#vms.keys()];
+    const accepted =
+      names.length === 0 ? "there is none; `vm create` makes one" : `there are ${names.join(", ")}`;
+    throw new VmError("not-found", `machine "${name}": ${accepted}`);
+  }
+
+  /** Ends a machine at once and forgets it. Throws "not-found". */
+  async remove(name: string): Promise<void> {
+    const vm = this.get(name);
+    this.#vms.delete(name);
+    await vm.destroy();
+    this.events.add({ ticks: null, vm: name, kind: "removed", detail: "" });
+  }
+
+  /** Ends every machine. */
+  async dispose(): Promise<void> {
+    for (const { name } of this.vms) await this.remove(name);
+    const host = this.#opening === null ? null : await this.#opening.catch(() => null);
+    host?.dispose();
+  }
+}

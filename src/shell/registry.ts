@@ -1,0 +1,27 @@
+/**
+ * registry: the table of commands.
+ *
+ * Owns    the order of families in help, completion and docs/commands.md.
+ * Used by session.ts, which runs them; complete.ts, docs.ts and the tests.
+ */
+import type { CommandSpec } from "./command.ts";
+import { consoleCommands } from "./commands/console.ts";
+import { debugCommands } from "./commands/debug.ts";
+import { deviceCommands } from "./commands/device.ts";
+import { diskCommands } from "./commands/disk.ts";
+import { generalCommands } from "./commands/general.ts";
+import { guestCommands } from "./commands/guest.ts";
+import { hostCommands } from "./commands/host.ts";
+import { vmCommands } from "./commands/vm.ts";
+
+/** Every command there is. */
+export const COMMANDS: readonly CommandSpec[] = [
+  ...guestCommands,
+  ...vmCommands,
+  ...consoleCommands,
+  ...diskCommands,
+  ...deviceCommands,
+  ...debugCommands,
+  ...hostCommands,
+  ...generalCommands,
+];

@@ -1,0 +1,428 @@
+/**
+ * vm: one machine of the shell: its specification, the machine made from it, its console's log,
+ * and the run that goes on behind the prompt.
+ *
+ * Owns    the machine, the disks opened for it, the run under way.
+ * Used by fleet.ts, which makes it, and by every command about a machine.
+ * Holds   the specification changes only while nothing runs; then the machine is made anew.
+ */
+import {
+  type BlockBackend,
+  type ClockKind,
+  type Host,
+  type Machine,
+  type MachineState,
+  type MmuKind,
+  type RunResult,
+  VmError,
+} from "../index.ts";
+import { attachConsole } from "./attach.ts";
+import type { SymbolLookup } from "./call.ts";
+import type { AbortSignalLike, DiskSpec, SessionStreams } from "./command.ts";
+import { ConsoleLog } from "./console-log.ts";
+import type { EventRing } from "./event-ring.ts";
+import type { GuestFiles, World } from "./world.ts";
+
+/** What a machine is made of: what `vm info` shows and `vm set` changes. Paths are absolute. */
+export interface VmSpec {
+  readonly name: string;
+  readonly guest?: string;
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly firmware?: string;
+  readonly append?: string;
+  /** Bytes, or a number with K, M or G. */
+  readonly memoryBytes: number | string;
+  readonly harts: number;
+  readonly clock: ClockKind;
+  readonly seed?: number;
+  readonly disks: readonly DiskSpec[];
+  readonly consoleDevice?: "uart" | "virtio";
+  readonly htif?: boolean;
+  readonly mmu?: MmuKind;
+  readonly noReboot?: boolean;
+}
+
+/** What a fleet lends its machines. */
+export interface VmServices {
+  readonly world: World;
+  readonly events: EventRing;
+  openHost(): Promise<Host>;
+}
+
+interface Made {
+  readonly machine: Machine;
+  readonly disks: readonly BlockBackend[];
+}
+
+async function guestFiles(name: string, world: World): Promise<GuestFiles> {
+  const { guests } = world;
+  const files = await guests.files(name);
+  if (files !== null) return files;
+  const names = [...guests.list().map((guest) => guest.name), guests.builtin];
+  const canPrepare = guests.preparable.includes(name);
+  const hint = canPrepare ? `; \`rivulet guest prepare ${name}\` fetches it` : "";
+  throw new VmError("not-found", `guest "${name}": accepted are ${names.join(", ")}${hint}`);
+}
+
+/** Reads the files, opens the disks, makes the machine; leaves nothing open when that fails. */
+async function makeMachine(spec: VmSpec, services: VmServices): Promise<Made> {
+  const { world } = services;
+  const read = (path?: string) => (path === undefined ? undefined : world.readFile(path));
+  const named = spec.guest === undefined ? null : await guestFiles(spec.guest, world);
+  const kernel = (await read(spec.kernel)) ?? named?.kernel;
+  const initrd = (await read(spec.initrd)) ?? named?.initrd;
+  const firmware = await read(spec.firmware);
+  const disks: BlockBackend[] = [];
+  try {
+    for (const disk of spec.disks) disks.push(await world.openDisk(disk.path, disk.mode));
+    const host = await services.openHost();
+    const machine = host.createMachine({
+      name: spec.name,
+      memoryBytes: spec.memoryBytes,
+      harts: spec.harts,
+      clock: spec.clock,
+      seed: spec.seed,
+      kernel,
+      initrd,
+      firmware,
+      append: spec.append ?? named?.append,
+      disks,
+      htif: spec.htif,
+      mmu: spec.mmu,
+      noReboot: spec.noReboot,
+      consoleDevice: spec.consoleDevice,
+      consoleInput: "open",
+    });
+    return { machine, disks };
+  } catch (error) {
+    for (const disk of disks) await disk.close();
+    throw error;
+  }
+}
+
+/** A machine of the shell. Made by `fleet.create`. */
+export class Vm {
+  readonly name: string;
+  readonly log: ConsoleLog;
+  /** Names for addresses, once `debug symbols` has read them. */
+  symbols: SymbolLookup | null = null;
+  readonly #services: VmServices;
+  #spec: VmSpec;
+  #made: Made;
+  #run: Promise<RunResult> | null = null;
+  /** Ends of the run under way that are not the machine's: `between` goes on afterwards. */
+  #interludes = 0;
+  #lastResult: RunResult | null = null;
+  readonly #attachments = new Set<() => void>();
+  #isRemoved = false;
+
+  private constructor(spec: VmSpec, services: VmServices, made: Made) {
+    this.name = spec.name;
+    this.#spec = spec;
+    this.#services = services;
+    this.#made = made;
+    this.log = new ConsoleLog(services.world.after);
+    this.#watch();
+  }
+
+  /** For fleet.ts. */
+  static async make(spec: VmSpec, services: VmServices): Promise<Vm> {
+    return new Vm(spec, services, await makeMachine(spec, services));
+  }
+
+  get spec(): VmSpec {
+    return this.#spec;
+  }
+
+  /** The machine as it is now: `reconfigure` and `reset` put another one in its place. */
+  get machine(): Machine {
+    return this.#made.machine;
+  }
+
+  /** The disks as opened, in the order of `spec.disks`. */
+  get disks(): readonly BlockBackend[] {
+    return this.#made.disks;
+  }
+
+  get state(): MachineState {
+    return this.machine.state;
+  }
+
+  /** True while guest time may pass: a run is under way, paused or not. */
+  get isRunning(): boolean {
+    return this.#run !== null;
+  }
+
+  /** How the last run ended; null before the first has. */
+  get lastResult(): RunResult | null {
+    return this.#lastResult;
+  }
+
+  /** Consoles that are attached now. */
+  get attachments(): number {
+    return this.#attachments.size;
+  }
+
+  #tell(kind: string, detail: string): void {
+    const ticks = this.state === "created" || this.#isRemoved ? null : this.machine.stats().ticks;
+    this.#services.events.add({ ticks, vm: this.name, kind, detail });
+  }
+
+  #watch(): void {
+    const { machine } = this;
+    machine.console.onOutput((bytes) => this.log.append(bytes));
+    machine.on("state", ({ from, to, reason }) => {
+      // while a machine is disposed of its figures are gone
+      if (reason !== "disposed") this.#tell("state", `${from} -> ${to} (${reason})`);
+    });
+    machine.on("reboot", ({ count }) => this.#tell("reboot", `number ${count}`));
+    machine.on("memory", ({ isShort, framesFree }) => {
+      const what = isShort ? "waits for frames" : "goes on";
+      this.#tell("memory", `${what}, ${framesFree} frames free`);
+    });
+  }
+
+  // ---- running ----
+
+  /** Loads the machine. Throws "bad-state" unless it is created or terminated. */
+  async boot(): Promise<void> {
+    if (this.state === "terminated" || this.state === "created") {
+      this.log.startPosition = this.log.end;
+      this.log.mark = this.log.end;
+    }
+    await this.machine.boot();
+  }
+
+  /** Boots and lets it run in the background; how that ends is an event and `lastResult`. */
+  async start(): Promise<void> {
+    await this.boot();
+    this.#goOn();
+  }
+
+  /** Runs a booted machine to the end of the budget or of the machine, as `machine.run` does. */
+  run(instructions?: number): Promise<RunResult> {
+    if (this.#run !== null) throw new VmError("busy", `${this.name} is running already`);
+    const run = this.#runAll(instructions);
+    this.#run = run;
+    return run;
+  }
+
+  async #runAll(instructions?: number): Promise<RunResult> {
+    const { machine } = this;
+    const target = instructions === undefined ? undefined : machine.instructions + instructions;
+    try {
+      for (;;) {
+        const left = target === undefined ? undefined : Math.max(0, target - machine.instructions);
+        const result = await machine.run({ instructions: left });
+        if (result.kind === "stopped" && this.#interludes > 0 && !this.#isRemoved) {
+          await this.#interludesOver();
+          continue;
+        }
+        this.#ended(result);
+        return result;
+      }
+    } catch (error) {
+      this.#run = null;
+      if (!this.#isRemoved) this.#tell("error", (error as Error).message);
+      this.log.close();
+      this.#settleWaits();
+      throw error;
+    }
+  }
+
+  #ended(result: RunResult): void {
+    this.#run = null;
+    this.#lastResult = result;
+    if (!this.#isRemoved) this.#tell("end", describeResult(result));
+    if (this.state === "terminated") this.log.close();
+    this.#settleWaits();
+  }
+
+  #goOn(): void {
+    // a failure is an event and a state; nobody waits for this promise
+    this.run().catch(() => {});
+  }
+
+  /** Machine time stands still until `resume`. */
+  pause(): void {
+    this.machine.pause();
+  }
+
+  /** Takes a pause back; after a breakpoint or a stop, runs on in the background. */
+  resume(): void {
+    const { machine } = this;
+    if (machine.state === "running" && this.#run !== null) {
+      throw new VmError("bad-state", `${this.name} is running: only a paused one resumes`);
+    }
+    if (machine.state === "created" || machine.state === "terminated") {
+      const how = `\`vm start ${this.name}\` starts it`;
+      throw new VmError("bad-state", `${this.name} is ${machine.state}: ${how}`);
+    }
+    if (machine.state === "paused" && (this.#run !== null || machine.reason === "user")) {
+      machine.resume();
+    }
+    if (this.#run === null) this.#goOn();
+  }
+
+  readonly #waits = new Set<() => void>();
+  #interludeWaits: (() => void)[] = [];
+
+  #interludesOver(): Promise<void> {
+    return new Promise((resolve) => this.#interludeWaits.push(resolve));
+  }
+
+  /**
+   * Does `work` while no run is under way, so that registers, memory and the digest can be looked
+   * at; a run that was under way goes on afterwards, and nobody sees that it had stopped.
+   */
+  async between<T>(work: (machine: Machine) => T | Promise<T>): Promise<T> {
+    this.#interludes++;
+    try {
+      if (this.#run !== null && this.#interludes === 1) {
+        const stopped = new Promise<void>((resolve) => {
+          const end = this.machine.on("end", () => {
+            end();
+            resolve();
+          });
+        });
+        this.machine.stop();
+        await stopped;
+      }
+      return await work(this.machine);
+    } finally {
+      this.#interludes--;
+      if (this.#interludes === 0) for (const wake of this.#interludeWaits.splice(0)) wake();
+    }
+  }
+
+  #settleWaits(): void {
+    for (const look of [...this.#waits]) look();
+  }
+
+  /**
+   * Waits until the machine is in one of the states: "reached"; "timeout", "aborted" or "removed"
+   * otherwise.
+   */
+  wait(
+    states: readonly MachineState[],
+    timeoutMs: number | null,
+    signal: AbortSignalLike,
+  ): Promise<"reached" | "timeout" | "aborted" | "removed"> {
+    return new Promise((resolve) => {
+      const settle = (outcome: "reached" | "timeout" | "aborted" | "removed") => {
+        cancel();
+        endEvents();
+        this.#waits.delete(look);
+        signal.removeEventListener("abort", abort);
+        resolve(outcome);
+      };
+      const look = () => {
+        if (states.includes(this.state)) settle("reached");
+        else if (this.#isRemoved) settle("removed");
+        else if (signal.aborted) settle("aborted");
+      };
+      const abort = () => settle("aborted");
+      const endEvents = this.machine.on("state", look);
+      const late = () => settle("timeout");
+      const cancel = timeoutMs === null ? () => {} : this.#services.world.after(timeoutMs, late);
+      this.#waits.add(look);
+      signal.addEventListener("abort", abort);
+      look();
+    });
+  }
+
+  // ---- changing ----
+
+  /** Refuses while something runs; says what to do. */
+  checkIdle(what: string): void {
+    if (this.state === "created" || this.state === "terminated") return;
+    const how = `\`vm stop ${this.name}\` or \`vm destroy ${this.name} --keep\` ends it`;
+    throw new VmError("bad-state", `${what}: ${this.name} is ${this.state}; ${how}`);
+  }
+
+  /** Makes the machine anew with the change; the old one stays when that fails. */
+  async reconfigure(change: Partial<Omit<VmSpec, "name">>): Promise<void> {
+    this.checkIdle("a machine changes only while it is not running");
+    await this.#replace({ ...this.#spec, ...change });
+    this.#tell("changed", Object.keys(change).join(", "));
+  }
+
+  /** Ends it at once, as by pulling the plug, and makes it anew, ready to start. */
+  async reset(): Promise<void> {
+    await this.#replace(this.#spec);
+    this.#tell("destroyed", "kept for another start");
+  }
+
+  async #replace(spec: VmSpec): Promise<void> {
+    const old = this.#spec;
+    await this.#drop();
+    try {
+      this.#made = await makeMachine(spec, this.#services);
+      this.#spec = spec;
+    } catch (error) {
+      this.#made = await makeMachine(old, this.#services);
+      throw error;
+    } finally {
+      this.symbols = null;
+      this.#watch();
+      this.#settleWaits();
+    }
+  }
+
+  /** Ends machine and disks. */
+  async #drop(): Promise<void> {
+    this.machine.dispose();
+    this.log.close();
+    for (const disk of this.#made.disks) await disk.close();
+  }
+
+  /** For fleet.ts, which forgets it: ends everything. */
+  async destroy(): Promise<void> {
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    this.detachAll();
+    await this.#drop();
+    this.#settleWaits();
+  }
+
+  // ---- console ----
+
+  /**
+   * Connects the streams with the console until the escape key, `detachAll`, the end of the
+   * machine or an abort. Resolves with which of them it was.
+   */
+  async attach(
+    streams: SessionStreams,
+    signal: AbortSignalLike,
+  ): Promise<"escape" | "detached" | "ended" | "aborted"> {
+    this.#tell("attached", "console");
+    try {
+      return await attachConsole(this, streams, signal, this.#attachments);
+    } finally {
+      if (!this.#isRemoved) this.#tell("detached", "console");
+    }
+  }
+
+  /** Ends every attachment; how many there were. */
+  detachAll(): number {
+    const count = this.#attachments.size;
+    for (const detach of [...this.#attachments]) detach();
+    return count;
+  }
+}
+
+/** A result in a few words: "poweroff, code 0". */
+export function describeResult(result: RunResult): string {
+  switch (result.kind) {
+    case "poweroff":
+    case "failure":
+    case "htif":
+      return `${result.kind}, code ${result.code}`;
+    case "trap-loop":
+    case "break":
+      return `${result.kind}, hart ${result.hart} at 0x${result.pc.toString(16)}`;
+    default:
+      return result.kind;
+  }
+}
