@@ -51,6 +51,8 @@ export class FakeContext implements DeviceContext {
   readonly levels: boolean[] = [];
   readonly requests: MachineRequest[] = [];
   readonly holds: Promise<unknown>[] = [];
+  /** When false, a device gets one piece of work done at a time. */
+  hasTime = true;
   #drawn = 0;
 
   constructor(memory = new FlatMemory()) {
@@ -83,6 +85,10 @@ export class FakeContext implements DeviceContext {
 
   entropy(count: number): Uint8Array {
     return Uint8Array.from({ length: count }, () => (this.#drawn++ * 37 + 11) & 0xff);
+  }
+
+  mayGoOn(): boolean {
+    return this.hasTime;
   }
 
   request(what: MachineRequest): void {

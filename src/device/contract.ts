@@ -52,6 +52,13 @@ export interface DeviceContext {
    * `count` bytes from the machine's seeded generator (virtual clock) or the host's (host clock).
    */
   entropy(count: number): Uint8Array;
+  /**
+   * True while there is host time left for this instruction's work. False: the device leaves the
+   * rest, and `retry` is called before the next instruction, in another slice; machine time stands
+   * still meanwhile. To be asked behind a piece of work of bounded size, so that each call gets
+   * somewhere.
+   */
+  mayGoOn(): boolean;
   /** The guest asked for something that ends or resets the machine. */
   request(what: MachineRequest): void;
 }
@@ -93,7 +100,10 @@ export interface Device {
   write(offset: number, size: number, value: number): void;
   /** The alarm asked for with setAlarm has come. */
   alarm(): void;
-  /** Frames are free again after `reserve` failed. */
+  /**
+   * Goes on with what was left when `reserve` failed or `mayGoOn` was false, or what a section
+   * brought along; does nothing when nothing was left.
+   */
   retry(): void;
   /** Back to power-on state; host bindings stay. */
   reset(): void;

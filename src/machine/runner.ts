@@ -57,7 +57,7 @@ export type SliceOutcome =
 /** Slots that serving one exit counts for, so that a slice full of exits does not last longer. */
 const EXIT_CHARGE = 100;
 /** Work beside instructions (flushes, decoding) that ends a slice: a few milliseconds of it. */
-const WORK_MAX = 2_000_000;
+const CORE_WORK_MAX = 2_000_000;
 const AGAIN: SliceOutcome = { kind: "again" };
 const HELD: SliceOutcome = { kind: "held" };
 const MEMORY: SliceOutcome = { kind: "memory" };
@@ -81,14 +81,15 @@ export class Runner {
   constructor(parts: RunnerParts, counts: ExitCounts) {
     this.parts = parts;
     this.counts = counts;
-    parts.view.set32(MACHINE_WORK_MAX, WORK_MAX);
+    parts.view.set32(MACHINE_WORK_MAX, CORE_WORK_MAX);
   }
 
   /** Runs for about `slots` slots, and not past `target` instructions retired. */
   slice(slots: number, target: number): SliceOutcome {
     const { view, hub, clock } = this.parts;
     clock.update(view);
-    for (let left = slots; left > 0; ) {
+    hub.beginSlice();
+    for (let left = slots; left > 0 && !hub.isTired; ) {
       const between = this.#between();
       if (between !== null) return between;
       const budget = target - view.retired;
@@ -117,12 +118,18 @@ export class Runner {
   /** Everything that may keep the next instruction from running. */
   #between(): SliceOutcome | null {
     const { view, hub, bus } = this.parts;
+    if (hub.isClosed) return end({ kind: "stopped" });
+    while (hub.isUnfinished) {
+      if (hub.isTired) return AGAIN;
+      hub.goOn();
+    }
     this.parts.console.pump();
     if (hub.nextAlarm !== Number.POSITIVE_INFINITY) {
       const now = view.ticks;
       if (hub.nextAlarm <= now) {
         this.counts.alarm++;
         hub.fire(bus.devices, now);
+        if (hub.isUnfinished) return AGAIN;
       }
     }
     if (hub.request !== null) return this.#request();

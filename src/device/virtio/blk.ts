@@ -127,21 +127,16 @@ export class VirtioBlk extends VirtioDevice {
   }
 
   protected notified(): void {
-    const { memory } = this.context;
-    const [queue] = this.queues;
-    if (!queue.reserveUsed(memory)) return;
     const before = this.#pending.length;
-    for (let round = 0; round < QUEUE_SIZE_MAX; round++) {
-      const head = queue.next(memory);
-      if (head < 0) break;
+    this.eachRequest(0, (chain) => {
       if (this.#pending.length >= QUEUE_SIZE_MAX) throw new BadQueue("too many requests");
-      const { bytes } = this.#request(head);
-      queue.advance();
-      queue.askForNotice(memory, this.ring);
+      const { bytes } = this.#request(chain);
       const last = this.#pending.at(-1)?.dueTicks ?? 0;
       const cost = LATENCY_TICKS + Math.ceil(Math.min(bytes, REQUEST_BYTES_MAX) / BYTES_PER_TICK);
-      this.#pending.push({ head, dueTicks: Math.max(this.context.now(), last) + cost });
-    }
+      const dueTicks = Math.max(this.context.now(), last) + cost;
+      this.#pending.push({ head: chain.head, dueTicks });
+      return "kept";
+    });
     if (before === 0 && !this.#isBusy) this.#arm();
   }
 
@@ -149,10 +144,9 @@ export class VirtioBlk extends VirtioDevice {
     this.context.setAlarm(this.#pending[0]?.dueTicks ?? null);
   }
 
-  /** Follows the chain and reads the header. Throws BadQueue. */
-  #request(head: number): Request {
+  /** Reads the header. Throws BadQueue. */
+  #request(chain: Chain): Request {
     const { memory } = this.context;
-    const chain = this.queues[0].chain(memory, head, this.ring);
     const readable = segmentBytes(chain.readable);
     const writable = segmentBytes(chain.writable);
     if (readable < HEADER_BYTES) throw new BadQueue("request without header");
@@ -172,24 +166,28 @@ export class VirtioBlk extends VirtioDevice {
     if (this.isLive) this.guarded(() => this.#drain());
   }
 
-  retry(): void {
-    if (!this.isLive) return;
-    this.guarded(() => {
-      this.#drain();
-      this.notified();
-    });
+  override retry(): void {
+    super.retry();
+    this.alarm();
   }
 
-  /** Completes what is due, in order, until a backend is late or frames are short. */
+  /**
+   * Completes what is due, in order, until a backend is late, frames are short or there is no more
+   * time for it.
+   */
   #drain(): void {
+    const { memory } = this.context;
     while (!this.#isBusy && this.#pending.length > 0) {
       const [{ head, dueTicks }] = this.#pending;
       if (dueTicks > this.context.now()) break;
-      const request = this.#request(head);
+      const request = this.#request(this.queues[0].chain(memory, head, this.ring));
       if (!this.#reserve(request)) return; // `retry` goes on
       const answer = this.#answer ?? this.#carryOut(request);
       if (answer instanceof Promise) this.#await(answer);
-      else this.#complete(request, answer);
+      else {
+        this.#complete(request, answer);
+        if (!this.context.mayGoOn()) return; // `retry` goes on
+      }
     }
     if (!this.#isBusy) this.#arm();
   }

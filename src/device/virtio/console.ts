@@ -21,16 +21,7 @@
  */
 import { InputQueue } from "../input-queue.ts";
 import type { SectionReader, SectionWriter } from "../section.ts";
-import {
-  BadQueue,
-  type Chain,
-  firstBytes,
-  gather,
-  QUEUE_SIZE_MAX,
-  reserveAll,
-  scatter,
-  segmentBytes,
-} from "./queue.ts";
+import { BadQueue, firstBytes, gather, reserveAll, scatter, segmentBytes } from "./queue.ts";
 import { VirtioDevice } from "./transport.ts";
 
 /** Feature bit: control queues, and with them word of when the port is open. */
@@ -124,14 +115,15 @@ export class VirtioConsole extends VirtioDevice {
         this.#tell();
         break;
       case QUEUE_CONTROL_OUT:
-        this.#listen();
+        if (!this.#listen()) break;
+        this.#deliverAndAsk();
         this.#tell();
         break;
     }
   }
 
   #print(): void {
-    this.#eachRequest(QUEUE_OUTPUT, ({ readable }) => {
+    this.eachRequest(QUEUE_OUTPUT, ({ readable }) => {
       const count = segmentBytes(readable);
       if (count > OUTPUT_BYTES_MAX) throw new BadQueue("output too long");
       const bytes = new Uint8Array(count);
@@ -143,10 +135,11 @@ export class VirtioConsole extends VirtioDevice {
 
   #deliver(): void {
     if (!this.#isListening || this.#input.length === 0) return;
-    this.#eachRequest(QUEUE_INPUT, ({ writable }) => {
-      if (this.#input.length === 0) return null;
+    this.eachRequest(QUEUE_INPUT, ({ writable }) => {
+      if (this.#input.length === 0) return "left";
+      if (writable.length === 0) throw new BadQueue("input buffer without room");
       const room = firstBytes(writable, this.#input.length);
-      if (!reserveAll(this.context.memory, room)) return null;
+      if (!reserveAll(this.context.memory, room)) return "short";
       const bytes = this.#input.take(segmentBytes(room));
       scatter(this.context.memory, room, bytes);
       return bytes.length;
@@ -155,9 +148,12 @@ export class VirtioConsole extends VirtioDevice {
 
   // ---- control ----
 
-  /** Takes the driver's control messages. Those about ports that do not exist mean nothing. */
-  #listen(): void {
-    this.#eachRequest(QUEUE_CONTROL_OUT, ({ readable }) => {
+  /**
+   * Takes the driver's control messages. Those about ports that do not exist mean nothing. False:
+   * some are left until `retry`.
+   */
+  #listen(): boolean {
+    return this.eachRequest(QUEUE_CONTROL_OUT, ({ readable }) => {
       if (segmentBytes(readable) < MESSAGE_BYTES) throw new BadQueue("control message too short");
       const bytes = new Uint8Array(MESSAGE_BYTES);
       gather(this.context.memory, readable, bytes);
@@ -167,6 +163,10 @@ export class VirtioConsole extends VirtioDevice {
       if (isOurs) this.#understand({ event, value: view.getUint16(6, true) });
       return 0;
     });
+  }
+
+  /** The driver's side of the port may be open now. */
+  #deliverAndAsk(): void {
     if (!this.#isListening) return;
     this.#deliver();
     this.#options.onInputRoom?.();
@@ -189,12 +189,12 @@ export class VirtioConsole extends VirtioDevice {
   /** Gives the driver what waits for it, as far as it has given buffers. */
   #tell(): void {
     if (this.#messages.length === 0) return;
-    this.#eachRequest(QUEUE_CONTROL_IN, ({ writable }) => {
+    this.eachRequest(QUEUE_CONTROL_IN, ({ writable }) => {
       const [message] = this.#messages;
-      if (message === undefined) return null;
+      if (message === undefined) return "left";
       const room = firstBytes(writable, MESSAGE_BYTES);
       if (segmentBytes(room) < MESSAGE_BYTES) throw new BadQueue("control buffer too short");
-      if (!reserveAll(this.context.memory, room)) return null;
+      if (!reserveAll(this.context.memory, room)) return "short";
       const bytes = new Uint8Array(MESSAGE_BYTES);
       const view = new DataView(bytes.buffer);
       view.setUint16(4, message.event, true);
@@ -205,38 +205,10 @@ export class VirtioConsole extends VirtioDevice {
     });
   }
 
-  /**
-   * Serves the requests of a queue: `serve` returns the bytes it wrote, or null to leave this
-   * request and all behind it for later.
-   */
-  #eachRequest(index: number, serve: (chain: Chain) => number | null): void {
-    const { memory } = this.context;
-    const queue = this.queues[index];
-    if (!queue.isReady || !queue.reserveUsed(memory)) return;
-    let isWanted = false;
-    for (let round = 0; round < QUEUE_SIZE_MAX; round++) {
-      const head = queue.next(memory);
-      if (head < 0) break;
-      const written = serve(queue.chain(memory, head, this.ring));
-      if (written === null) break;
-      queue.advance();
-      queue.askForNotice(memory, this.ring);
-      if (queue.finish(memory, head, written, this.ring)) isWanted = true;
-    }
-    if (isWanted) this.interruptUsed();
-  }
-
   // ---- life ----
 
   /** Asks for no alarm. */
   alarm(): void {}
-
-  retry(): void {
-    if (!this.isLive) return;
-    this.guarded(() => {
-      for (let index = 0; index < this.queues.length; index++) this.notified(index);
-    });
-  }
 
   /** Waiting input is the line's, not the device's: it stays. */
   protected resetOwn(): void {

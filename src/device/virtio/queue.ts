@@ -6,7 +6,8 @@
  * Used by transport.ts and the devices.
  * Holds   a chain is followed for a bounded number of steps, every address is checked to be RAM
  *         before use, and nothing is allocated by a length that the guest says. What breaks the
- *         rules throws BadQueue; the transport then asks for a reset, as 2.1.2 allows.
+ *         rules throws BadQueue; the transport then asks for a reset, as 2.1.2 allows. A buffer of
+ *         no bytes breaks them too, as in QEMU: it would cost work and give nothing.
  *
  *   descriptor  address u64 │ bytes u32 │ flags u16 │ next u16
  *   available   flags u16 │ index u16 │ heads u16[size] │ used_event u16
@@ -105,6 +106,8 @@ export class VirtQueue {
   descriptors = 0;
   available = 0;
   used = 0;
+  /** Requests that may still be served for the notice under way; 0 when none is. */
+  rounds = 0;
   #served = 0;
   #usedIndex = 0;
   readonly #bytes = new Uint8Array(16);
@@ -116,6 +119,7 @@ export class VirtQueue {
     this.descriptors = 0;
     this.available = 0;
     this.used = 0;
+    this.rounds = 0;
     this.#served = 0;
     this.#usedIndex = 0;
   }
@@ -192,6 +196,7 @@ export class VirtQueue {
         index = 0;
         continue;
       }
+      if (bytes === 0) throw new BadQueue("empty buffer");
       if (!memory.contains(gpa, bytes)) throw new BadQueue("buffer outside RAM");
       if ((flags & FLAG_WRITE) !== 0) writable.push({ gpa, bytes });
       else if (writable.length > 0) throw new BadQueue("readable behind writable");
@@ -221,13 +226,14 @@ export class VirtQueue {
     return ((this.#usedIndex - event - 1) & 0xffff) < ((this.#usedIndex - before) & 0xffff);
   }
 
-  /** size u16, ready u8, three addresses u64, served u16, used index u16. */
+  /** size u16, ready u8, three addresses u64, served u16, used index u16, rounds u16. */
   save(writer: SectionWriter): void {
     writer.u16(this.size);
     writer.flag(this.isReady);
     for (const address of [this.descriptors, this.available, this.used]) writer.u53(address);
     writer.u16(this.#served);
     writer.u16(this.#usedIndex);
+    writer.u16(this.rounds);
   }
 
   /** Reads what `save` wrote; the returned function takes it over. */
@@ -238,12 +244,14 @@ export class VirtQueue {
     const addresses = [reader.u53(), reader.u53(), reader.u53()];
     const served = reader.u16();
     const usedIndex = reader.u16();
+    const rounds = reader.u16(QUEUE_SIZE_MAX);
     return () => {
       this.size = size;
       this.isReady = isReady;
       [this.descriptors, this.available, this.used] = addresses;
       this.#served = served;
       this.#usedIndex = usedIndex;
+      this.rounds = rounds;
     };
   }
 }

@@ -7,7 +7,7 @@
  * Saved, version 1: the transport's part alone.
  */
 import type { SectionReader, SectionWriter } from "../section.ts";
-import { firstBytes, QUEUE_SIZE_MAX, reserveAll, scatter, segmentBytes } from "./queue.ts";
+import { firstBytes, reserveAll, scatter, segmentBytes } from "./queue.ts";
 import { VirtioDevice } from "./transport.ts";
 
 const REQUEST_BYTES_MAX = 4096;
@@ -32,30 +32,17 @@ export class VirtioRng extends VirtioDevice {
 
   protected notified(): void {
     const { memory } = this.context;
-    const [queue] = this.queues;
-    let isWanted = false;
-    if (!queue.reserveUsed(memory)) return;
-    for (let round = 0; round < QUEUE_SIZE_MAX; round++) {
-      const head = queue.next(memory);
-      if (head < 0) break;
-      const chain = queue.chain(memory, head, this.ring);
+    this.eachRequest(0, (chain) => {
       const writable = firstBytes(chain.writable, REQUEST_BYTES_MAX);
-      if (!reserveAll(memory, writable)) break;
+      if (!reserveAll(memory, writable)) return "short";
       const count = segmentBytes(writable);
       scatter(memory, writable, this.context.entropy(count));
-      queue.advance();
-      queue.askForNotice(memory, this.ring);
-      if (queue.finish(memory, head, count, this.ring)) isWanted = true;
-    }
-    if (isWanted) this.interruptUsed();
+      return count;
+    });
   }
 
   /** Asks for no alarm. */
   alarm(): void {}
-
-  retry(): void {
-    if (this.isLive) this.guarded(() => this.notified());
-  }
 
   /** There is nothing of its own to reset, save or read. */
   protected resetOwn(): void {}

@@ -5,7 +5,8 @@
  * Owns    everything of a virtio device but what its queues mean.
  * Used by blk.ts, console.ts, rng.ts, which extend it.
  * Holds   a driver that breaks the rules gets DEVICE_NEEDS_RESET and a configuration interrupt; the
- *         device then does nothing until it is reset.
+ *         device then does nothing until it is reset. One notice serves at most as many requests as
+ *         a queue holds, in as many slices as that takes; what the driver sees is the same.
  *
  * Saved: tag, status u8, feature selectors u32 x 2, driver features u64, queue selector u32,
  * interrupt status u8, generation u32, queues, then the device's own part.
@@ -13,7 +14,7 @@
 import type { Device, DeviceContext, DeviceSection } from "../contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "../device-tree.ts";
 import { SectionReader, SectionWriter } from "../section.ts";
-import { BadQueue, QUEUE_SIZE_MAX, type QueueFeatures, VirtQueue } from "./queue.ts";
+import { BadQueue, type Chain, QUEUE_SIZE_MAX, type QueueFeatures, VirtQueue } from "./queue.ts";
 
 const VIRTIO_BASE = 0x10001000;
 const VIRTIO_BYTES = 0x1000;
@@ -36,6 +37,12 @@ const STATUS_LIVE_MASK = STATUS_LIVE | STATUS_NEEDS_RESET;
 const INTERRUPT_USED = 1;
 const INTERRUPT_CONFIG = 2;
 const TWO_32 = 0x1_0000_0000;
+
+/**
+ * What came of a request: the bytes written, and it goes back to the driver; "kept" by the device,
+ * which gives it back later; "left" in the queue with all behind it; or "short" of frames.
+ */
+export type Served = number | "kept" | "left" | "short";
 
 /** What a virtio device is made from. */
 export interface VirtioShape {
@@ -108,7 +115,6 @@ export abstract class VirtioDevice implements Device {
   /** Reads the device's own part; the returned function takes it over. */
   protected abstract readOwn(reader: SectionReader): () => void;
   abstract alarm(): void;
-  abstract retry(): void;
 
   // ---- for devices ----
 
@@ -137,10 +143,49 @@ export abstract class VirtioDevice implements Device {
       if (!(error instanceof BadQueue)) throw error;
       this.#status |= STATUS_NEEDS_RESET;
       this.#generation = (this.#generation + 1) >>> 0;
+      for (const queue of this.queues) queue.rounds = 0;
       this.context.setAlarm(null);
       this.resetOwn();
       if ((this.#status & STATUS_DRIVER_OK) !== 0) this.#raise(INTERRUPT_CONFIG);
     }
+  }
+
+  /**
+   * Hands the requests of queue `index` to `serve`, one after the other, with the used ring made
+   * writable. False: some are left until `retry`, which calls `notified` for this queue again.
+   */
+  protected eachRequest(index: number, serve: (chain: Chain) => Served): boolean {
+    const { memory } = this.context;
+    const queue = this.queues[index];
+    if (queue.rounds === 0) queue.rounds = QUEUE_SIZE_MAX;
+    const hasReturned = this.#serveRounds(queue, memory, serve);
+    if (hasReturned) this.interruptUsed();
+    return queue.rounds === 0;
+  }
+
+  /** True when the driver wants to be told of what came back. */
+  #serveRounds(
+    queue: VirtQueue,
+    memory: DeviceContext["memory"],
+    serve: (chain: Chain) => Served,
+  ): boolean {
+    let isWanted = false;
+    if (queue.isReady && !queue.reserveUsed(memory)) return false;
+    while (queue.rounds > 0) {
+      const head = queue.next(memory);
+      const served = head < 0 ? "left" : serve(queue.chain(memory, head, this.ring));
+      if (served === "short") break;
+      if (served === "left") {
+        queue.rounds = 0;
+        break;
+      }
+      queue.rounds--;
+      queue.advance();
+      queue.askForNotice(memory, this.ring);
+      if (served !== "kept" && queue.finish(memory, head, served, this.ring)) isWanted = true;
+      if (queue.rounds > 0 && !this.context.mayGoOn()) break;
+    }
+    return isWanted;
   }
 
   #raise(bit: number): void {
@@ -303,6 +348,15 @@ export abstract class VirtioDevice implements Device {
   }
 
   // ---- life ----
+
+  retry(): void {
+    if (!this.isLive) return;
+    this.guarded(() => {
+      for (const [index, queue] of this.queues.entries()) {
+        if (queue.rounds > 0) this.notified(index);
+      }
+    });
+  }
 
   reset(): void {
     this.#status = 0;
