@@ -4,7 +4,8 @@
  * Owns    input that the guest has not taken yet, output that nobody has taken yet.
  * Used by machine.ts, which shows it to the caller; its devices take and give through ConsoleEnd.
  * Holds   output is handed over in the order written; input enters the guest only through the port,
- *         at its pace.
+ *         at its pace. What waits here is bounded, whatever the guest prints: output that nobody
+ *         listens to loses its oldest part, and a reader that falls behind holds the machine.
  */
 
 /** The guest's side: a device that takes input bytes when it has room. */
@@ -14,7 +15,10 @@ export interface ConsolePort {
   offer(bytes: Uint8Array): void;
 }
 
-/** The caller's side of a machine's console. */
+/**
+ * The caller's side of a machine's console. As an async iterable it gives the output as it comes; a
+ * reader that is 1 MiB behind makes the machine wait for it, so end the loop when you have enough.
+ */
 export interface MachineConsole extends AsyncIterable<Uint8Array> {
   /** Queues input; strings as UTF-8. */
   write(data: Uint8Array | string): void;
@@ -35,11 +39,17 @@ export interface MachineConsole extends AsyncIterable<Uint8Array> {
 const CHUNK_BYTES = 4096;
 /** Output kept for a listener that has not come yet; beyond it the oldest goes. */
 const BACKLOG_BYTES_MAX = 1 << 20;
+/** Output that a reader has not taken yet; beyond it the machine waits for the reader. */
+const READER_BYTES_MAX = 1 << 20;
+/** What keeping a piece costs beside its bytes, so that a flood of small ones is bounded too. */
+const PIECE_BYTES = 128;
 
 /** Both sides of the console. */
 export class ConsoleEnd implements MachineConsole {
   #isInputOpen: boolean;
-  readonly #input: Uint8Array[] = [];
+  #input: Uint8Array[] = [];
+  /** Pieces of `#input` that are taken already. */
+  #inputTaken = 0;
   #inputPending = 0;
   #port: ConsolePort | null = null;
   readonly #listeners = new Set<(bytes: Uint8Array) => void>();
@@ -49,6 +59,7 @@ export class ConsoleEnd implements MachineConsole {
   #backlogBytes = 0;
   #isEnded = false;
   #onEnd = new Set<() => void>();
+  #hold: (work: Promise<void>) => void = () => {};
   readonly #onInput: () => void;
 
   /** `onInput` is called when input came or will not come any more. */
@@ -94,22 +105,36 @@ export class ConsoleEnd implements MachineConsole {
   /** Output as it comes, until the machine is disposed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     const queue: Uint8Array[] = [];
+    let queued = 0;
     let wake = () => {};
+    let release: (() => void) | null = null;
     const stop = this.onOutput((bytes) => {
       queue.push(bytes);
+      queued += bytes.length + PIECE_BYTES;
+      if (queued > READER_BYTES_MAX && release === null) {
+        this.#hold(new Promise((resolve) => (release = resolve)));
+      }
       wake();
     });
+    const letGo = () => {
+      release?.();
+      release = null;
+    };
     const end = () => wake();
     this.#onEnd.add(end);
     try {
       for (;;) {
         const bytes = queue.shift();
-        if (bytes !== undefined) yield bytes;
-        else if (this.#isEnded) return;
+        if (bytes !== undefined) {
+          queued -= bytes.length + PIECE_BYTES;
+          if (queued * 2 <= READER_BYTES_MAX) letGo();
+          yield bytes;
+        } else if (this.#isEnded) return;
         else await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
       stop();
+      letGo();
       this.#onEnd.delete(end);
     }
   }
@@ -119,6 +144,11 @@ export class ConsoleEnd implements MachineConsole {
   /** Names the device that takes input. */
   connect(port: ConsolePort): void {
     this.#port = port;
+  }
+
+  /** Names what keeps machine time still until a promise settles, for readers that fall behind. */
+  connectHold(hold: (work: Promise<void>) => void): void {
+    this.#hold = hold;
   }
 
   /** Moves input to the port as far as it has room. Called at instruction boundaries only. */
@@ -134,13 +164,21 @@ export class ConsoleEnd implements MachineConsole {
 
   /** Takes at most `most` bytes of input. */
   take(most: number): Uint8Array {
-    const first = this.#input[0];
+    const first = this.#input[this.#inputTaken];
     if (first === undefined || most <= 0) return new Uint8Array(0);
     const bytes = first.subarray(0, most);
-    if (bytes.length === first.length) this.#input.shift();
-    else this.#input[0] = first.subarray(most);
+    if (bytes.length === first.length) this.#takePiece();
+    else this.#input[this.#inputTaken] = first.subarray(most);
     this.#inputPending -= bytes.length;
     return bytes;
+  }
+
+  /** Moving the rest up only now and then keeps a flood of small pieces linear. */
+  #takePiece(): void {
+    this.#inputTaken++;
+    if (this.#inputTaken * 2 < this.#input.length) return;
+    this.#input = this.#input.slice(this.#inputTaken);
+    this.#inputTaken = 0;
   }
 
   /** One byte of output. */
@@ -151,7 +189,13 @@ export class ConsoleEnd implements MachineConsole {
 
   /** Output bytes. */
   putAll(bytes: Uint8Array): void {
-    for (const byte of bytes) this.put(byte);
+    for (let at = 0; at < bytes.length; ) {
+      const piece = bytes.subarray(at, at + CHUNK_BYTES - this.#chunkUsed);
+      this.#chunk.set(piece, this.#chunkUsed);
+      this.#chunkUsed += piece.length;
+      at += piece.length;
+      if (this.#chunkUsed === CHUNK_BYTES) this.flush();
+    }
   }
 
   /** Hands over what was put. */
@@ -168,9 +212,9 @@ export class ConsoleEnd implements MachineConsole {
 
   #keep(bytes: Uint8Array): void {
     this.#backlog.push(bytes);
-    this.#backlogBytes += bytes.length;
+    this.#backlogBytes += bytes.length + PIECE_BYTES;
     while (this.#backlogBytes > BACKLOG_BYTES_MAX) {
-      this.#backlogBytes -= (this.#backlog.shift() as Uint8Array).length;
+      this.#backlogBytes -= (this.#backlog.shift() as Uint8Array).length + PIECE_BYTES;
     }
   }
 

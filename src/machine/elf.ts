@@ -224,7 +224,10 @@ function readSymbols(reader: Reader): Map<string, number> {
   reader.need(table, count * entryBytes, "the section header table");
   for (let index = 0; index < count; index++) {
     const header = table + index * entryBytes;
-    if (reader.u32(header + 4) === SECTION_SYMBOLS) readSymbolTable(reader, header, symbols);
+    if (reader.u32(header + 4) !== SECTION_SYMBOLS) continue;
+    readSymbolTable(reader, header, symbols);
+    // a file has one at most; thousands of headers over one table would cost hours
+    break;
   }
   return symbols;
 }

@@ -60,7 +60,7 @@ export class DeviceHub {
       },
       now: () => host.now(),
       setAlarm: (ticks) => this.#setAlarm(device, ticks),
-      hold: (work) => this.#hold(work),
+      hold: (work) => this.hold(work),
       wallMs: () => host.wallMs(),
       entropy: (count) => {
         this.charge(count * ENTROPY_WORK);
@@ -159,7 +159,8 @@ export class DeviceHub {
     this.nextAlarm = next;
   }
 
-  #hold(work: Promise<unknown>): void {
+  /** Keeps machine time still until `work` settles. */
+  hold(work: Promise<unknown>): void {
     this.#holds.add(work);
     const release = () => this.#holds.delete(work);
     work.then(release, release);
