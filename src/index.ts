@@ -7,6 +7,20 @@ export type { BlockBackend } from "./device/block/contract.ts";
 export { MemoryBackend } from "./device/block/memory.ts";
 export { OverlayBackend } from "./device/block/overlay.ts";
 export { ReadOnlyBackend } from "./device/block/read-only.ts";
+export type {
+  Device,
+  DeviceContext,
+  DeviceSection,
+  GuestMemory,
+  MachineRequest,
+} from "./device/contract.ts";
+export type { DeviceFactory, DevicePlace, DeviceRequest } from "./device/custom.ts";
+export {
+  type DeviceTreeNode,
+  type DeviceTreeValue,
+  deviceProperties,
+} from "./device/device-tree.ts";
+export { SectionReader, SectionWriter } from "./device/section.ts";
 export { VmError, type VmErrorCode } from "./errors.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
 export {

@@ -1,8 +1,8 @@
 /**
  * registry: every kind of device, with a factory that needs no host behind it.
  *
- * Owns    the list. Used by the contract's test, which runs over it; later by machines restored from
- *         sections.
+ * Owns    the list. Used by the contract's test, which runs over it; later by machines restored
+ *         from sections.
  * Holds   a device that is not here is not tested by the contract, and test/device/contract.test.ts
  *         says so.
  */

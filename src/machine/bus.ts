@@ -3,12 +3,17 @@
  *
  * Owns    nothing but the list of devices, sorted by base.
  * Used by runner.ts. The CLINT never gets here: the core serves it.
- * Holds   a device sees naturally aligned accesses of 1, 2 or 4 bytes that lie wholly inside it; an
- *         8-byte access is two of 4 bytes, low half first; everything else is an access fault.
+ * Holds   no two devices share an address, a name or an interrupt; a device sees naturally aligned
+ *         accesses of 1, 2 or 4 bytes that lie wholly inside it; an 8-byte access is two of 4
+ *         bytes, low half first; everything else is an access fault.
  */
 import type { MachineView } from "../core/machine-view.ts";
 import type { Device } from "../device/contract.ts";
 import { VmError } from "../errors.ts";
+
+/** The core's own. */
+const CLINT_BASE = 0x200_0000;
+const CLINT_BYTES = 0x1_0000;
 
 /** The devices of one machine by address. */
 export class Bus {
@@ -16,7 +21,7 @@ export class Bus {
   /** The device that answered last; accesses come in runs. */
   #last: Device | null = null;
 
-  /** Throws "bad-config" when two devices overlap. */
+  /** Throws "bad-config" when two devices overlap, or share a name or an interrupt. */
   constructor(devices: readonly Device[]) {
     this.devices = [...devices].sort((a, b) => a.base - b.base);
     for (let index = 1; index < this.devices.length; index++) {
@@ -24,6 +29,28 @@ export class Bus {
       const above = this.devices[index];
       if (below.base + below.bytes <= above.base) continue;
       throw new VmError("bad-config", `devices ${below.name} and ${above.name} overlap`);
+    }
+    const clint = this.devices.find(
+      ({ base, bytes }) => base < CLINT_BASE + CLINT_BYTES && base + bytes > CLINT_BASE,
+    );
+    if (clint !== undefined) {
+      throw new VmError("bad-config", `device ${clint.name} overlaps the CLINT at 0x2000000`);
+    }
+    this.#checkUnique("name", (device) => device.name);
+    this.#checkUnique("interrupt", (device) => (device.irq === 0 ? null : device.irq));
+  }
+
+  #checkUnique(what: string, of: (device: Device) => string | number | null): void {
+    const owners = new Map<string | number, Device>();
+    for (const device of this.devices) {
+      const mark = of(device);
+      if (mark === null) continue;
+      const other = owners.get(mark);
+      if (other !== undefined) {
+        const text = `devices ${other.name} and ${device.name} both have ${what} ${mark}`;
+        throw new VmError("bad-config", text);
+      }
+      owners.set(mark, device);
     }
   }
 

@@ -6,6 +6,12 @@
  */
 import { FRAME_BYTES, HARTS_MAX, RAM_PAGES_MAX } from "../../assembly/layout.ts";
 import type { BlockBackend } from "../device/block/contract.ts";
+import {
+  type CustomDevice,
+  type DeviceFactory,
+  type DeviceRequest,
+  placeDevices,
+} from "../device/custom.ts";
 import { VIRTIO_SLOTS } from "../device/virtio/transport.ts";
 import { VmError } from "../errors.ts";
 
@@ -40,6 +46,8 @@ export interface MachineConfig {
   readonly append?: string;
   /** Disks in slot order. */
   readonly disks?: readonly BlockBackend[];
+  /** Devices of kinds given to `host.registerDevice`. */
+  readonly devices?: readonly DeviceRequest[];
   /** Serve tohost and fromhost of the ELF. */
   readonly htif?: boolean;
   readonly mmu?: MmuKind;
@@ -71,6 +79,7 @@ export interface ResolvedConfig {
   readonly firmware: Uint8Array | null;
   readonly append: string;
   readonly disks: readonly BlockBackend[];
+  readonly devices: readonly CustomDevice[];
   readonly consoleDevice: ConsoleDevice;
   readonly htif: boolean;
   readonly mmu: MmuKind;
@@ -83,6 +92,8 @@ export interface ResolvedConfig {
 export interface ConfigLimits {
   /** Guest memory that the frame pool can hold. */
   readonly poolBytes: number;
+  /** Kinds of device that an embedder registered. */
+  readonly deviceKinds: ReadonlyMap<string, DeviceFactory>;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -179,6 +190,7 @@ export function resolveConfig(config: MachineConfig, limits: ConfigLimits): Reso
     firmware,
     append: checkAppend(config.append ?? ""),
     disks,
+    devices: placeDevices(config.devices ?? [], limits.deviceKinds),
     htif: config.htif ?? false,
     mmu: checkChoice("mmu", config.mmu ?? "sv57", ["sv39", "sv48", "sv57"]),
     noReboot: config.noReboot ?? false,

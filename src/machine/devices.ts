@@ -9,6 +9,7 @@
  */
 import type { MachineView } from "../core/machine-view.ts";
 import type { Device } from "../device/contract.ts";
+import { makeCustom } from "../device/custom.ts";
 import type { DeviceTreeNode } from "../device/device-tree.ts";
 import { Finisher } from "../device/finisher.ts";
 import { GenerationId } from "../device/genid.ts";
@@ -53,6 +54,7 @@ export class DeviceSet {
       onInputRoom: () => console.pump(),
     });
     console.connect(this.#uart);
+    console.connectHold((work) => this.hub.hold(work));
     this.#plic = new Plic({
       harts: config.harts,
       onLines: (hart, lines) => view.setExternal(hart, lines),
@@ -69,6 +71,7 @@ export class DeviceSet {
     for (const backend of config.disks) devices.push(new VirtioBlk({ slot: slot++, backend }));
     devices.push(new VirtioRng({ slot: slot++ }));
     if (config.consoleDevice === "virtio") devices.push(connectVirtio(console, slot));
+    for (const custom of config.devices) devices.push(makeCustom(custom));
     this.bus = new Bus(devices);
     for (const device of this.bus.devices) this.hub.attach(device);
   }

@@ -5,6 +5,7 @@
  * Used by every caller of the API: the first thing there is.
  */
 import { Core } from "../core/instance.ts";
+import type { DeviceFactory } from "../device/custom.ts";
 import { VmError } from "../errors.ts";
 import type { Platform } from "../platform/contract.ts";
 import { type MachineConfig, resolveConfig } from "./config.ts";
@@ -49,6 +50,7 @@ export class Host {
   readonly #core: Core;
   readonly #services: HostServices;
   readonly #machines = new Set<Machine>();
+  readonly #deviceKinds = new Map<string, DeviceFactory>();
   readonly #machinesMax: number;
   #isDisposed = false;
 
@@ -93,10 +95,29 @@ export class Host {
       const text = `the host has ${this.#machines.size} machines`;
       throw new VmError("limit", `${text}: machinesMax allows no more`);
     }
-    const resolved = resolveConfig(config, { poolBytes: this.#core.poolBytes });
+    const resolved = resolveConfig(config, {
+      poolBytes: this.#core.poolBytes,
+      deviceKinds: this.#deviceKinds,
+    });
     const machine = new Machine(this.#services, resolved);
     this.#machines.add(machine);
     return machine;
+  }
+
+  /**
+   * Makes `kind` known, so that machines may have such devices (`config.devices`). The factory is
+   * called once for each; what it makes keeps the contract of `rivulet/contract`. Throws
+   * "bad-argument" for a kind that is taken or not written in lower case, digits and hyphens.
+   */
+  registerDevice(kind: string, factory: DeviceFactory): void {
+    if (!/^[a-z][a-z0-9-]{0,30}$/.test(kind)) {
+      const accepted = "accepted are up to 31 lower-case letters, digits and hyphens";
+      throw new VmError("bad-argument", `device kind "${kind}": ${accepted}`);
+    }
+    if (this.#deviceKinds.has(kind)) {
+      throw new VmError("bad-argument", `device kind "${kind}" is registered already`);
+    }
+    this.#deviceKinds.set(kind, factory);
   }
 
   /** The machines that are not disposed. */

@@ -106,7 +106,12 @@ export class Machine {
     this.#waiter = new Waiter(host.platform);
     this.#console = new ConsoleEnd(config.consoleInput === "open", () => this.#waiter.wake());
     this.#clock = makeClock(config.clock, host.platform);
-    this.#devices = new DeviceSet(config, this.#view, this.#console, host.platform);
+    try {
+      this.#devices = new DeviceSet(config, this.#view, this.#console, host.platform);
+    } catch (error) {
+      this.#view.dispose(); // a custom device that does not fit
+      throw error;
+    }
   }
 
   /** The terminal. */

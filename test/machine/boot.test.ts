@@ -12,7 +12,7 @@ import { buildTree } from "../../src/machine/machine-tree.ts";
 import { elfProgram, emitHang, imageProgram, KERNEL, RAM } from "../helpers/guest-program.ts";
 
 const test = suite("machine/boot");
-const LIMITS = { poolBytes: 2 ** 31 };
+const LIMITS = { poolBytes: 2 ** 31, deviceKinds: new Map() };
 const kernel = imageProgram(emitHang, { imageBytes: 0x10_0000 });
 
 function plan(given: MachineConfig): BootPlan {

@@ -7,7 +7,7 @@ import { VmError } from "../../src/errors.ts";
 import { type MachineConfig, parseBytes, resolveConfig } from "../../src/machine/config.ts";
 
 const test = suite("machine/config");
-const LIMITS = { poolBytes: 512 * 1024 * 1024 + 12_345 };
+const LIMITS = { poolBytes: 512 * 1024 * 1024 + 12_345, deviceKinds: new Map() };
 const file = Uint8Array.of(1);
 
 function refuses(config: MachineConfig, text: RegExp): void {
@@ -55,7 +55,7 @@ test("memory that is zero, odd, tiny, over the arena, or no number", () => {
 });
 
 test("memory is bounded by the stage-2 table on a large arena", () => {
-  const limits = { poolBytes: 2 ** 32 };
+  const limits = { ...LIMITS, poolBytes: 2 ** 32 };
   assert.is(resolveConfig({ memoryBytes: "2G" }, limits).memoryBytes, 2 ** 31);
   assert.throws(() => resolveConfig({ memoryBytes: 2 ** 31 + 4096 }, limits), /to 2048M/);
 });

@@ -25,10 +25,11 @@ class Recorder implements Device {
   readonly name: string;
   readonly base: number;
   readonly bytes: number;
-  readonly irq = 3;
+  readonly irq: number;
   context!: DeviceContext;
 
-  constructor(name: string, base: number, bytes = 0x100) {
+  constructor(name: string, base: number, bytes = 0x100, irq = 0) {
+    this.irq = irq;
     this.name = name;
     this.base = base;
     this.bytes = bytes;
@@ -112,6 +113,11 @@ test("bus: finds among many, refuses overlaps", () => {
     assert.is(bus.find(device.base - 1), null);
   }
   assert.throws(() => new Bus([new Recorder("a", 0), new Recorder("b", 0xff)]), /overlap/);
+  assert.throws(() => new Bus([new Recorder("a", 0x200_ff00)]), /overlaps the CLINT/);
+  const twice = () => new Bus([new Recorder("a", 0), new Recorder("a", 0x1000)]);
+  assert.throws(twice, /a and a both have name a/);
+  const shared = () => new Bus([new Recorder("a", 0, 4, 9), new Recorder("b", 8, 4, 9)]);
+  assert.throws(shared, /a and b both have interrupt 9/);
 });
 
 function makeHub() {
