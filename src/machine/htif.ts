@@ -4,7 +4,8 @@
  *
  * Owns    nothing; tohost and fromhost are guest memory.
  * Used by runner.ts on EXIT_HTIF.
- * Holds   a command is taken once: tohost is zero again before the guest goes on.
+ * Holds   a command is taken once: tohost is zero again before the guest goes on. Whatever the
+ *         command and the program's symbols say, what is not in RAM is neither read nor written.
  *
  *   tohost  63-56 device | 55-48 command | 47-0 payload
  *           device 0: bit 0 set → exit with payload >> 1; clear → address of a system call's 8
@@ -40,14 +41,20 @@ export class Htif {
     this.#put = put;
   }
 
-  /** Serves what tohost holds. The exit code when the guest is done, else null. */
-  serve(): number | null {
+  /**
+   * Serves what tohost holds. The exit code when the guest is done; "memory" when frames for the
+   * answer are short, and the same command is to be served again; else null.
+   */
+  serve(): number | "memory" | null {
     const { memory } = this.#view;
     const command = memory.readU64(this.#symbols.tohost) ?? 0n;
     if (command === 0n) return null;
     const device = command >> 56n;
     const payload = command & 0xffff_ffff_ffffn;
     if (device === 0n && (payload & 1n) === 1n) return clampCode(payload >> 1n);
+    const answers = [this.#symbols.fromhost, device === 0n ? Number(payload) : 0];
+    const isShort = (at: number) => memory.contains(at, 8) && !memory.reserve(at, 8);
+    if (answers.some(isShort)) return "memory";
     memory.writeU64(this.#symbols.tohost, 0n);
     if (device === 0n) return this.#call(Number(payload));
     if (device === 1n && ((command >> 48n) & 0xffn) === 1n) {

@@ -18,7 +18,7 @@ import { stateDigest } from "./digest.ts";
 import { Emitter } from "./events.ts";
 import type { HostServices } from "./host.ts";
 import { Htif } from "./htif.ts";
-import { loadPlan, reserveMemory } from "./loader.ts";
+import { type LoaderHost, loadPlan, reserveMemory } from "./loader.ts";
 import { buildTree } from "./machine-tree.ts";
 import { canGo, isFinal, type MachineState, type RunResult } from "./result.ts";
 import { type ExitCounts, Runner, type SliceOutcome } from "./runner.ts";
@@ -91,6 +91,10 @@ export class Machine {
   #isDisposed = false;
   /** The task is out of the scheduler until something that it waits for is done. */
   #isSleeping = false;
+  /** A slice is under way: whoever is called from it may dispose of the machine. */
+  #isInSlice = false;
+  /** A reboot was cut short by `stop`; the next run begins it anew. */
+  #isReloading = false;
   #pauseReason: string | null = null;
   #sliceSlots = 100_000;
   #busyMs = 0;
@@ -183,6 +187,7 @@ export class Machine {
         buildTree(this.config, this.#devices.nodes(), facts),
       );
       if (this.#state === "terminated") this.#resetAll();
+      this.#isReloading = false;
       await this.#load(this.#plan);
       this.#go("running", "booted");
     } finally {
@@ -197,29 +202,43 @@ export class Machine {
     this.#host.framesFreed();
   }
 
-  async #load(plan: BootPlan): Promise<void> {
+  /** False when `stop` cut it short. */
+  async #load(plan: BootPlan): Promise<boolean> {
     const { memory } = this.#view;
-    const moreFrames = () => this.#framesForLoader();
-    if (this.config.reserve) await reserveMemory(memory, moreFrames);
-    await loadPlan(memory, plan, moreFrames);
+    const loader: LoaderHost = {
+      moreFrames: () => this.#framesForLoader(),
+      breathe: async () => {
+        await this.#host.platform.yieldToEventLoop();
+        this.#needAlive();
+        return !this.#isStopping();
+      },
+    };
+    if (this.config.reserve && !(await reserveMemory(memory, loader))) return false;
+    if (!(await loadPlan(memory, plan, loader))) return false;
     enterBoot(this.#view, plan);
     this.#runner = this.#makeRunner(plan);
+    return true;
   }
 
   #makeRunner(plan: BootPlan): Runner {
     const view = this.#view;
-    const put = (bytes: Uint8Array) => this.#console.putAll(bytes);
+    const { bus, hub } = this.#devices;
+    const put = (bytes: Uint8Array) => {
+      hub.charge(bytes.length);
+      this.#console.putAll(bytes);
+    };
     const sbi = new Sbi(view, {
       putConsole: put,
       takeConsole: (most) => this.#devices.takeConsole(most),
+      charge: (work) => hub.charge(work),
       request: (what) => {
-        this.#devices.hub.request ??= what;
+        hub.request ??= what;
       },
     });
     const parts = {
       view,
-      bus: this.#devices.bus,
-      hub: this.#devices.hub,
+      bus,
+      hub,
       sbi,
       htif: plan.htif === null ? null : new Htif(view, plan.htif, put),
       clock: this.#clock,
@@ -228,8 +247,11 @@ export class Machine {
     return new Runner(parts, this.#counts);
   }
 
-  /** Waits until frames are free. Throws when nobody could free any. */
-  async #framesForLoader(): Promise<void> {
+  /**
+   * Waits until frames are free. False when `stop` cut that short. Throws when nobody could free
+   * any.
+   */
+  async #framesForLoader(): Promise<boolean> {
     if (!this.#host.hasOthers(this)) {
       const has = `${this.#host.core.framesTotal} frames of 4096 bytes`;
       throw new VmError("no-memory", `${this.name} does not fit: the host has ${has}`);
@@ -237,7 +259,9 @@ export class Machine {
     this.#starve();
     await this.#sleepForFrames();
     this.#needAlive();
+    if (this.#isStopping()) return false;
     this.#fed();
+    return true;
   }
 
   // ---- memory pressure ----
@@ -357,6 +381,11 @@ export class Machine {
     if (run === null || runner === null || this.#isSleeping) return false;
     if (run.isStopping) return this.#finish({ kind: "stopped" });
     if (this.#pauseReason !== null) return false;
+    if (this.#isReloading) {
+      this.#sleep(this.#reload());
+      return false;
+    }
+    this.#isInSlice = true;
     try {
       const begin = this.#host.platform.monotonicMs();
       const outcome = runner.slice(this.#sliceSlots, run.target);
@@ -364,18 +393,26 @@ export class Machine {
       this.#busyMs += ms;
       this.#adapt(ms);
       this.#console.flush();
-      return this.#after(outcome, runner);
+      return this.#isDisposed ? false : this.#after(outcome, runner);
     } catch (error) {
       this.#fail(error);
       return false;
+    } finally {
+      this.#isInSlice = false;
+      if (this.#isDisposed) this.#giveBack();
     }
   }
 
-  /** Keeps a slice near SLICE_MS. The length of a slice is invisible to the guest. */
+  /**
+   * Keeps a slice near SLICE_MS, at once when it was too long: a guest may change from cheap to
+   * costly instructions as it likes. The length of a slice is invisible to the guest.
+   */
   #adapt(ms: number): void {
     const slots = this.#sliceSlots;
-    if (ms > SLICE_MS) this.#sliceSlots = Math.max(SLICE_SLOTS_MIN, Math.floor(slots * 0.7));
-    else if (ms < SLICE_MS / 2) this.#sliceSlots = Math.min(SLICE_SLOTS_MAX, slots * 2);
+    if (ms > SLICE_MS) {
+      const fitting = Math.floor((slots * SLICE_MS) / ms);
+      this.#sliceSlots = Math.max(SLICE_SLOTS_MIN, fitting);
+    } else if (ms < SLICE_MS / 2) this.#sliceSlots = Math.min(SLICE_SLOTS_MAX, slots * 2);
   }
 
   #after(outcome: SliceOutcome, runner: Runner): boolean {
@@ -388,7 +425,7 @@ export class Machine {
         this.#sleep(this.#wait(runner, outcome.untilTicks));
         return false;
       case "held":
-        this.#sleep(this.#devices.hub.released());
+        this.#sleep(this.#untilReleased());
         return false;
       case "memory":
         this.#starve();
@@ -426,6 +463,16 @@ export class Machine {
     runner.waited(untilTicks, platform.monotonicMs() - begin);
   }
 
+  /** Host work may be late for ever: `stop` ends the wait. */
+  async #untilReleased(): Promise<void> {
+    const { hub } = this.#devices;
+    void hub.released().then(() => this.#waiter.wake());
+    while (hub.isHeld && !this.#isDisposed && !this.#isStopping()) {
+      this.#waiter.clear();
+      await this.#waiter.sleep(null);
+    }
+  }
+
   async #untilFed(): Promise<void> {
     await this.#sleepForFrames();
     if (this.#isDisposed || this.#isStopping()) return;
@@ -437,8 +484,13 @@ export class Machine {
   async #reboot(): Promise<void> {
     this.#reboots++;
     this.#events.emit("reboot", { count: this.#reboots });
+    await this.#reload();
+  }
+
+  async #reload(): Promise<void> {
+    this.#isReloading = true;
     this.#resetAll();
-    await this.#load(this.#plan as BootPlan);
+    this.#isReloading = !(await this.#load(this.#plan as BootPlan));
   }
 
   #finish(result: RunResult): false {
@@ -498,6 +550,11 @@ export class Machine {
     this.#isDisposed = true;
     this.#waiter.wake();
     this.#console.end();
+    this.#devices.hub.close();
+    if (!this.#isInSlice) this.#giveBack();
+  }
+
+  #giveBack(): void {
     this.#view.dispose();
     this.#host.removed(this);
   }

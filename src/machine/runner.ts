@@ -77,6 +77,8 @@ export interface ExitCounts {
 export class Runner {
   readonly parts: RunnerParts;
   readonly counts: ExitCounts;
+  /** Frames for the answer to an HTIF command were short: it is served before anything else. */
+  #isHtifLeft = false;
 
   constructor(parts: RunnerParts, counts: ExitCounts) {
     this.parts = parts;
@@ -123,6 +125,10 @@ export class Runner {
       if (hub.isTired) return AGAIN;
       hub.goOn();
     }
+    if (this.#isHtifLeft) {
+      const outcome = this.#htif();
+      if (outcome !== null) return outcome;
+    }
     this.parts.console.pump();
     if (hub.nextAlarm !== Number.POSITIVE_INFINITY) {
       const now = view.ticks;
@@ -144,7 +150,7 @@ export class Runner {
   }
 
   #serve(exit: number, target: number): SliceOutcome | null {
-    const { view, bus, sbi, htif } = this.parts;
+    const { view, bus, sbi } = this.parts;
     switch (exit) {
       case EXIT_MMIO:
         this.counts.mmio++;
@@ -158,10 +164,8 @@ export class Runner {
         return this.#idle(target);
       case EXIT_MEMORY:
         return MEMORY;
-      case EXIT_HTIF: {
-        const code = htif?.serve() ?? null;
-        return code === null ? null : end({ kind: "htif", code });
-      }
+      case EXIT_HTIF:
+        return this.#htif();
       case EXIT_TRAP_LOOP:
         return end({ kind: "trap-loop", hart: view.exitHart.id, pc: view.exitHart.pc });
       case EXIT_BREAK:
@@ -169,6 +173,13 @@ export class Runner {
       default:
         throw new VmError("bad-state", `the core left with unknown exit ${exit}`);
     }
+  }
+
+  #htif(): SliceOutcome | null {
+    const outcome = this.parts.htif?.serve() ?? null;
+    this.#isHtifLeft = outcome === "memory";
+    if (outcome === "memory") return MEMORY;
+    return outcome === null ? null : end({ kind: "htif", code: outcome });
   }
 
   /** Every hart waits. Null to go on at once. */

@@ -18,6 +18,8 @@ export interface SbiHost {
   putConsole(bytes: Uint8Array): void;
   /** At most `most` bytes of console input. */
   takeConsole(most: number): Uint8Array;
+  /** Counts host work, in about nanoseconds. */
+  charge(work: number): void;
   /** The guest asked for the end of the machine. */
   request(what: MachineRequest): void;
 }
@@ -69,6 +71,8 @@ const ALL_ONES = 0xffff_ffff_ffff_ffffn;
  * for.
  */
 const CONSOLE_BYTES_MAX = 4096;
+/** Host work of a start or a non-retentive wake: every translation is dropped. */
+const SYNC_WORK = 50_000;
 const SUSPEND_RETENTIVE = 0n;
 const SUSPEND_NON_RETENTIVE = 0x8000_0000n;
 
@@ -194,7 +198,7 @@ export class Sbi {
     if (!this.#isCode(address)) return answer(ERR_INVALID_ADDRESS);
     this.#enter(target, address, hart.x(12));
     target.hsm = HSM_STARTED;
-    this.#view.sync();
+    this.#sync();
     return DONE;
   }
 
@@ -240,8 +244,13 @@ export class Sbi {
       this.#finish(hart, DONE);
       this.#enter(hart, resumeAt, opaque);
       hart.isWaiting = true;
-      this.#view.sync();
+      this.#sync();
     }
+  }
+
+  #sync(): void {
+    this.#view.sync();
+    this.#host.charge(SYNC_WORK);
   }
 
   #reset(hart: HartView, call: number): Answer {
