@@ -10,6 +10,7 @@
  *         hub is closed nothing reaches the machine any more, however late a host operation ends.
  */
 import type { Device, DeviceContext, GuestMemory, MachineRequest } from "../device/contract.ts";
+import { TIME_END_TICKS } from "./clock.ts";
 
 /** What the hub needs of its machine. */
 export interface HubHost {
@@ -29,9 +30,6 @@ export const WORK_MAX = 3_000_000;
 const CALL_WORK = 100;
 /** A byte from the generator is hashed for. */
 const ENTROPY_WORK = 50;
-/** The end of machine time, in ticks: 14 years. Sums of times below it are exact. */
-export const TIME_END_TICKS = 2 ** 52;
-
 /** Between the devices and the runner of one machine. */
 export class DeviceHub {
   /** Ticks of the earliest alarm; Infinity when none is armed. */

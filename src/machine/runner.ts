@@ -22,7 +22,7 @@ import {
 import type { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
 import type { Bus } from "./bus.ts";
-import { type MachineClock, TICKS_PER_MS } from "./clock.ts";
+import { type MachineClock, TICKS_PER_MS, TIME_END_TICKS } from "./clock.ts";
 import type { ConsoleEnd } from "./console.ts";
 import type { Htif } from "./htif.ts";
 import type { DeviceHub } from "./hub.ts";
@@ -188,8 +188,9 @@ export class Runner {
     // An idle jump follows the last instruction of a budget no more than the next instruction does.
     if (view.retired >= target) return null;
     clock.update(view);
-    const until = Math.min(view.idleUntil, hub.nextAlarm);
-    if (until <= view.ticks) return null;
+    const next = Math.min(view.idleUntil, hub.nextAlarm);
+    if (next <= view.ticks) return null;
+    const until = next <= TIME_END_TICKS ? next : Number.POSITIVE_INFINITY;
     const mayComeInput = console.isInputOpen && console.inputPending === 0;
     if (until === Number.POSITIVE_INFINITY) {
       return mayComeInput ? { kind: "wait", untilTicks: until } : end({ kind: "idle" });
