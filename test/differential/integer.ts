@@ -69,8 +69,13 @@ export const flipped: Generator = (body) => {
   const name = random.pick(FLIPPED);
   const third = INSTRUCTIONS[name][0] === "unary" ? [] : [random.below(32)];
   const bits = encodeAny(name, [body.target(), body.source(), ...third]);
-  body.word(bits ^ (1 << random.pick([12, 13, 14, 20, 25, 26, 27, 28, 29, 30, 31])));
+  const other = bits ^ (1 << random.pick([12, 13, 14, 20, 25, 26, 27, 28, 29, 30, 31]));
+  // CLZW and RORIW are one bit away from CTZW, and a source may be a zero word: see wordNotZero
+  if ((other & CTZW_MASK) === CTZW) body.emit("ctzw", body.target(), wordNotZero(body, 31));
+  else body.word(other);
 };
+const CTZW_MASK = ~((31 << 7) | (31 << 15));
+const CTZW = encode("ctzw", 0, 0) | 0;
 
 const ACCESS_BYTES: Record<string, number> = {
   ...{ lb: 1, lbu: 1, lh: 2, lhu: 2, lw: 4, lwu: 4, ld: 8, flw: 4, fld: 8 },

@@ -95,6 +95,16 @@ function pickRegion(random: Random, levels: number): bigint {
 const accessed = (random: Random): bigint =>
   (random.chance(50) ? A : 0n) | (random.chance(50) ? D : 0n) | (random.chance(20) ? RSW : 0n);
 
+/**
+ * The entry of a superpage. Without R, W and X it would be a pointer, to a table made of whatever
+ * lies there, and so to any address; where nobody answers, QEMU 7.2 rounds the reported address of
+ * a misaligned access and does an AMO as a load. With A set such a pointer is reserved and faults.
+ */
+function superpageOf(physical: bigint, flags: bigint): bigint {
+  const isPointer = (flags & (R | W | X)) === 0n && (flags & (U | A | D)) === 0n;
+  return entryOf(physical, isPointer ? flags | A : flags);
+}
+
 interface Layout {
   readonly region: bigint;
   readonly near: bigint;
@@ -126,7 +136,7 @@ function mapRun(
   const step = BigInt(run.slot / 8);
   const base =
     level === 1 ? layout.region + ((64n + step) << 21n) : layout.region ^ ((1n + step) << 30n);
-  tables.set(base, level, entryOf(run.physical & ~span, run.flags()));
+  tables.set(base, level, superpageOf(run.physical & ~span, run.flags()));
   return base | (run.physical & span);
 }
 
