@@ -14,7 +14,7 @@ import type { ClockKind } from "./config.ts";
 /** Ticks of the 10 MHz timebase in a millisecond. */
 export const TICKS_PER_MS = 10_000;
 /**
- * The end of machine time: 14 years. A guest jumps there in a moment when it waits for a timer; what
+ * The end of machine time: 14 years. A guest gets there in a moment when it waits for a timer; what
  * lies behind it never comes, so that sums of times stay exact numbers.
  */
 export const TIME_END_TICKS = 2 ** 52;
