@@ -6,6 +6,7 @@
  */
 import type { Device, DeviceContext, GuestMemory, MachineRequest } from "../device/contract.ts";
 
+/** Where flat RAM begins, as in a machine. */
 export const RAM_BASE = 0x80000000;
 
 /** Flat guest RAM. */
