@@ -61,12 +61,17 @@ function checkArena(arenaBytes: number | undefined): void {
   throw new VmError("bad-config", `arenaBytes ${arenaBytes}: ${accepted}`);
 }
 
-/** Reserves the arena; halves the request until the host grants it, unless the size was given. */
+/**
+ * Reserves the arena; halves the request until the host grants it, unless the size was given. A
+ * host that grants more than it gives views of has not granted it.
+ */
 function reserveMemory(arenaBytes: number | undefined): WebAssembly.Memory {
   let pages = (arenaBytes ?? ARENA_BYTES_DEFAULT) / WASM_PAGE_BYTES;
   for (;;) {
     try {
-      return new WebAssembly.Memory({ initial: pages, maximum: pages });
+      const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+      new Uint8Array(memory.buffer, 0, (pages - 1) * WASM_PAGE_BYTES);
+      return memory;
     } catch (cause) {
       const isLast = arenaBytes !== undefined || (pages / 2) * WASM_PAGE_BYTES < ARENA_BYTES_MIN;
       if (isLast) {
@@ -106,9 +111,7 @@ export class Core {
     try {
       // The loader's types name classes of the DOM library, so the memory is handed over untyped.
       const env = { memory } as unknown as { memory: never };
-      const instance = await instantiate<CoreExports>(new WebAssembly.Module(wasm) as never, {
-        env,
-      });
+      const instance = await instantiate<CoreExports>(wasm as never, { env });
       exports = instance.exports;
     } catch (cause) {
       const text = `machine.wasm (${wasm.length} bytes) does not instantiate`;

@@ -26,9 +26,11 @@ const LINES: Readonly<Record<string, number>> = {
   numa: 4,
   migration: 5,
   cluster: 5,
+  remote: 5,
   index: 6,
   node: 6,
   browser: 6,
+  "browser-worker": 6,
   shell: 7,
   cli: 7,
 };

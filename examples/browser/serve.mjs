@@ -1,0 +1,97 @@
+// Serves the page, and the guests that this user has prepared, on 127.0.0.1. A plain static server: no special header.
+//
+//   node examples/browser/serve.mjs [--port 8080]
+//
+// --port N   0 takes any that is free. The first line on stdout is the page's address.
+import { createReadStream, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { parseArgs } from "node:util";
+import { findGuest, listGuests } from "rivulet";
+import { buildPageOnce, PAGE_FOLDER } from "./build.mjs";
+
+const TYPES = {
+  ".css": "text/css; charset=utf-8",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+};
+
+/** The file for a path of the address, or null. Nothing outside of the two folders is ever named. */
+function fileFor(path) {
+  const guest = /^\/guests\/([^/]+)\/([^/]+)$/.exec(path);
+  if (guest !== null) {
+    const found = findGuest(guest[1]);
+    const names = found === null ? [] : ["manifest.json", ...Object.keys(found.manifest.files)];
+    return names.includes(guest[2]) ? join(found.folder, guest[2]) : null;
+  }
+  const inside = normalize(path.endsWith("/") ? `${path}index.html` : path);
+  return join(PAGE_FOLDER, inside);
+}
+
+/** First and last byte that are asked for; null when they are not in the file. */
+function rangeOf(header, bytes) {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
+  if (match === null || (match[1] === "" && match[2] === "")) return { from: 0, to: bytes - 1 };
+  if (match[1] === "") return { from: Math.max(0, bytes - Number(match[2])), to: bytes - 1 };
+  const from = Number(match[1]);
+  const to = Math.min(match[2] === "" ? bytes - 1 : Number(match[2]), bytes - 1);
+  return from <= to ? { from, to, isPart: true } : null;
+}
+
+function send(request, response, path) {
+  const stat = statSync(path);
+  if (!stat.isFile()) throw new Error("not a file");
+  response.setHeader("Content-Type", TYPES[extname(path)] ?? "application/octet-stream");
+  response.setHeader("X-Content-Type-Options", "nosniff");
+  response.setHeader("Cache-Control", "no-cache");
+  response.setHeader("Accept-Ranges", "bytes");
+  response.setHeader(
+    "ETag",
+    `"${stat.size.toString(16)}-${Math.trunc(stat.mtimeMs).toString(16)}"`,
+  );
+  const range = rangeOf(request.headers.range, stat.size);
+  if (range === null) {
+    response.writeHead(416, { "Content-Range": `bytes */${stat.size}` }).end();
+    return;
+  }
+  const { from, to } = range;
+  if (range.isPart) response.setHeader("Content-Range", `bytes ${from}-${to}/${stat.size}`);
+  response.writeHead(range.isPart ? 206 : 200, { "Content-Length": to - from + 1 });
+  if (request.method === "HEAD" || stat.size === 0) response.end();
+  else
+    createReadStream(path, { start: from, end: to })
+      .on("error", () => response.destroy())
+      .pipe(response);
+}
+
+function serve(request, response) {
+  try {
+    const path = decodeURIComponent(new URL(request.url, "http://127.0.0.1").pathname);
+    if (path === "/guests/index.json") {
+      const names = listGuests().map(({ manifest }) => manifest.name);
+      response.writeHead(200, { "Content-Type": TYPES[".json"] }).end(JSON.stringify(names));
+      return;
+    }
+    const file = ["GET", "HEAD"].includes(request.method) ? fileFor(path) : null;
+    if (file === null) throw new Error("no such file");
+    send(request, response, file);
+  } catch {
+    response.writeHead(404, { "Content-Type": "text/plain" }).end("not found\n");
+  }
+}
+
+const { values } = parseArgs({ options: { port: { type: "string", default: "8080" } } });
+await buildPageOnce();
+const server = createServer(serve);
+server.on("error", (error) => {
+  const why =
+    error.code === "EADDRINUSE" ? "it is in use; --port N takes another, 0 any" : error.message;
+  console.error(`port ${values.port}: ${why}`);
+  process.exitCode = 1;
+});
+server.listen(Number(values.port), "127.0.0.1", () => {
+  console.log(`http://127.0.0.1:${server.address().port}/`);
+  console.error("Ctrl-C ends it.");
+});

@@ -1,0 +1,75 @@
+/**
+ * browser: the front door in a browser: the public API with the browser's platform behind
+ * `Host.create`, for windows and workers; and RemoteMachine, a machine in a worker of its own.
+ */
+import { Host as AnyHost, type HostOptions } from "./machine/host.ts";
+import { browserPlatform } from "./platform/browser/platform.ts";
+import { workerThread } from "./platform/browser/worker-thread.ts";
+import type { RemoteConfig } from "./remote/protocol.ts";
+import { RemoteMachine as AnyRemoteMachine } from "./remote/remote-machine.ts";
+
+export * from "./index.ts";
+export { BlobBackend } from "./platform/browser/block-blob.ts";
+export { openUrlDisk } from "./platform/browser/block-url.ts";
+export { type BrowserPlatformOptions, browserPlatform } from "./platform/browser/platform.ts";
+export type { RemoteDisk } from "./remote/disk.ts";
+export type { RemoteConfig, RemoteStats } from "./remote/protocol.ts";
+export type { OutputListener, RemoteConsole } from "./remote/remote-machine.ts";
+
+/** A host of machines; see machine/host.ts. */
+export type Host = AnyHost;
+
+/** Makes hosts; the platform is this window's or worker's unless another one is given. */
+export const Host = {
+  /** Reserves the arena and instantiates the core. Throws "bad-config", "no-memory", "not-found". */
+  create(options: Partial<HostOptions> = {}): Promise<AnyHost> {
+    return AnyHost.create({ platform: browserPlatform(), ...options });
+  },
+};
+
+/**
+ * What a machine in a worker is made of: a MachineConfig whose disks can be sent there. A disk is
+ * bytes, a Blob (a File) that is read as the guest reads, or the URL of a file on a server that
+ * answers range requests.
+ */
+export type RemoteMachineConfig = RemoteConfig<Blob | string | URL>;
+
+/** What `RemoteMachine.create` may be told beside the configuration. */
+export interface RemoteMachineOptions {
+  /** Address space to reserve for guest memory; by default 4 GiB, or the most that can be had. */
+  readonly arenaBytes?: number;
+  /** Where machine.wasm is served, when the bundler does not find it by itself. */
+  readonly coreUrl?: string | URL;
+  /** A worker that runs `rivulet/browser-worker`, when the bundler does not find that by itself. */
+  readonly worker?: Worker;
+}
+
+/** A machine in a worker; see remote/remote-machine.ts. */
+export type RemoteMachine = AnyRemoteMachine;
+
+/** A worker would take a relative address from its own. */
+function absolute(url: string | URL): string {
+  return new URL(url, globalThis.location.href).href;
+}
+
+/** Makes machines that run in a worker each, so that the page stays free for its user. */
+export const RemoteMachine = {
+  /**
+   * Starts a worker and makes a machine in it. Throws what `Host.create` and `createMachine` throw,
+   * and "io" when the worker does not start.
+   */
+  create(
+    config: RemoteMachineConfig,
+    { worker, coreUrl, arenaBytes }: RemoteMachineOptions = {},
+  ): Promise<AnyRemoteMachine> {
+    // These words, in this form, are what bundlers look for.
+    const thread =
+      worker ?? new Worker(new URL("./browser-worker.js", import.meta.url), { type: "module" });
+    const options = { arenaBytes, coreUrl: coreUrl === undefined ? undefined : absolute(coreUrl) };
+    const disks = config.disks?.map(({ source, mode }) => ({
+      source: typeof source === "string" || source instanceof URL ? absolute(source) : source,
+      mode,
+    }));
+    return AnyRemoteMachine.create(workerThread(thread), { ...config, disks }, options);
+  },
+};
