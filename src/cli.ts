@@ -24,10 +24,17 @@ import {
   removeGuest,
   VmError,
 } from "./node.ts";
-import { readWholeFile } from "./platform/node/files.ts";
+import { connectControl, listenControl } from "./platform/node/control-socket.ts";
+import {
+  listFolder,
+  openFileWriter,
+  readWholeFile,
+  writeWholeFile,
+} from "./platform/node/files.ts";
+import { loadHistory, openPrompt, saveHistory } from "./platform/node/line-editor.ts";
 import { onSignal, standardStreams } from "./platform/node/standard-streams.ts";
+import { UsageError } from "./shell/command.ts";
 import { main } from "./shell/main.ts";
-import { UsageError } from "./shell/usage.ts";
 import type { DiskMode, GuestFiles, GuestInfo, GuestShelf, World } from "./shell/world.ts";
 
 function version(): string {
@@ -91,7 +98,16 @@ function nodeWorld(): World {
     isProgressLive: process.stderr.isTTY === true,
     say: (text) => process.stderr.write(text),
     print: (text) => process.stdout.write(text),
+    columns: process.stdout.columns ?? 80,
     readFile: readWholeFile,
+    writeFile: writeWholeFile,
+    openWriter: openFileWriter,
+    listFolder,
+    listenControl,
+    connectControl,
+    openPrompt,
+    loadHistory,
+    saveHistory,
     createHost: (options) => Host.create(options),
     onSignal,
     folder: process.cwd(),

@@ -7,16 +7,16 @@
  */
 import type { AbortSignalLike, SessionStreams } from "./command.ts";
 import type { ConsoleLog } from "./console-log.ts";
+import { throttleInput } from "./input-throttle.ts";
 import { TerminalKeys } from "./keys.ts";
 
 /** Bytes handed to the streams at a time. */
 const CHUNK_BYTES = 64 << 10;
-/** Input that waits for the guest before reading stops, and how often to look whether it may go on. */
-const INPUT_BYTES_MAX = 16 << 20;
 
 /** What is needed of a machine. */
 export interface Attachable {
   readonly log: ConsoleLog;
+  after(ms: number, wake: () => void): () => void;
   readonly machine: {
     readonly state: string;
     readonly console: { write(bytes: Uint8Array): void; readonly inputPending: number };
@@ -65,10 +65,10 @@ export function attachConsole(
     const settle = (end: AttachEnd) => {
       attachments.delete(detach);
       signal.removeEventListener("abort", abort);
+      throttle.end();
       endInput();
       endState();
       endOutput();
-      if (end !== "ended") streams.holdInput(false);
       resolve(end);
     };
     const detach = () => settle("detached");
@@ -77,6 +77,11 @@ export function attachConsole(
       send: (bytes) => machine.console.write(bytes),
       leave: () => settle("escape"),
       say: (text) => streams.say(text),
+    });
+    const throttle = throttleInput({
+      inputPending: () => machine.console.inputPending,
+      holdInput: (isHeld) => streams.holdInput(isHeld),
+      after: vm.after,
     });
     let endInput = () => {};
     const endState = machine.on("state", ({ to }) => {
@@ -89,8 +94,7 @@ export function attachConsole(
       if (bytes === null) return;
       if (streams.isTerminal) keys.take(bytes);
       else machine.console.write(bytes);
-      // more than any guest will take: whoever sends so much is told to wait
-      streams.holdInput(machine.console.inputPending > INPUT_BYTES_MAX);
+      throttle.check();
     });
     if (signal.aborted) abort();
   });

@@ -7,8 +7,8 @@
  */
 import { parseBytes } from "../index.ts";
 import {
-  type AbortSignalLike,
   type Call,
+  type CallSignal,
   type CommandOption,
   type CommandSpec,
   type DiskSpec,
@@ -131,7 +131,8 @@ function deal(spec: CommandSpec, words: readonly string[]): Texts {
   }
   if (next < words.length) {
     const usage = `usage: ${usageLine(spec)}`;
-    throw new UsageError(`${commandName(spec)}: "${words[next]}" is one word too many; ${usage}`);
+    const given = words.join(" and ");
+    throw new UsageError(`${commandName(spec)}: given ${given}: one too many; ${usage}`);
   }
   return dealt;
 }
@@ -236,7 +237,8 @@ export interface Caller {
   readonly fleet: Fleet;
   readonly world: World;
   readonly streams: SessionStreams;
-  readonly signal: AbortSignalLike;
+  readonly signal: CallSignal;
+  readonly commands: readonly CommandSpec[];
   readonly session: SessionState;
 }
 
@@ -244,7 +246,8 @@ class CheckedCall implements Call {
   readonly fleet: Fleet;
   readonly world: World;
   readonly streams: SessionStreams;
-  readonly signal: AbortSignalLike;
+  readonly signal: CallSignal;
+  readonly commands: readonly CommandSpec[];
   readonly session: SessionState;
   readonly isJson: boolean;
   readonly #texts: Texts;
@@ -256,6 +259,7 @@ class CheckedCall implements Call {
     this.streams = caller.streams;
     this.signal = caller.signal;
     this.session = caller.session;
+    this.commands = caller.commands;
     this.isJson = given.options.has("json");
     this.#texts = new Map([...given.words, ...given.options]);
     const symbols = this.#symbols(spec);

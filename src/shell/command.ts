@@ -2,10 +2,10 @@
  * command: what a command of the shell is: one entry of the typed table from which help,
  * completion, docs/commands.md, argument checking and the test that runs every command come.
  *
- * Owns    the contract and the errors that a command throws. Families implement it in commands/, one
- *         file each; registry.ts lists them.
- * Holds   a command returns data that its `result` schema describes, and `text` turns that data into
- *         lines for people: what `--json` prints and what a person reads cannot drift apart.
+ * Owns    the contract and the errors that a command throws. Families implement it in commands/,
+ *         one file each; registry.ts lists them.
+ * Holds   a command returns data that its `result` schema describes, and `text` turns that data
+ *         into lines for people: what `--json` prints and what a person reads cannot drift apart.
  */
 import type { z } from "zod";
 import type { Fleet } from "./fleet.ts";
@@ -42,7 +42,11 @@ export type ValueKind =
   /** FILE, FILE,ro or FILE,cow; read with `diskOf` (call.ts). */
   | "disk"
   /** The name of a device of the machine before it. */
-  | "device";
+  | "device"
+  /** A family, or a command of the family before it. */
+  | "command"
+  /** The name of a variable of the session. */
+  | "variable";
 
 /** What is accepted. */
 export interface ValueSpec {
@@ -120,10 +124,14 @@ export interface SessionStreams {
   /** Raw bytes to stdout: consoles. False when they pile up; `drained` settles afterwards. */
   write(bytes: Uint8Array): boolean;
   drained(): Promise<void>;
-  /** Takes every byte typed until the returned function is called; null once at the end of input. */
+  /** Takes every byte typed until the returned function is called; null once at the end. */
   listen(onInput: (bytes: Uint8Array | null) => void): () => void;
   /** Stops reading input, or goes on. */
   holdInput(isHeld: boolean): void;
+  /** Calls back once when output can go nowhere any more. */
+  onBroken(listener: () => void): void;
+  /** Settles when everything written has left. */
+  flush(): Promise<void>;
 }
 
 /** One call of a command: its checked arguments and what it may touch. */
@@ -131,8 +139,10 @@ export interface Call {
   readonly fleet: Fleet;
   readonly world: World;
   readonly streams: SessionStreams;
-  /** Aborted by Ctrl-C or by a client that went away. */
-  readonly signal: AbortSignalLike;
+  /** Aborted by Ctrl-C, by a signal, or by a client that went away. */
+  readonly signal: CallSignal;
+  /** The whole table, for help and the like. */
+  readonly commands: readonly CommandSpec[];
   readonly isJson: boolean;
   /** Variables, aliases, history and the working folder of whoever calls. */
   readonly session: SessionState;
@@ -159,6 +169,12 @@ export interface AbortSignalLike {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
+/** The signal of a call. */
+export interface CallSignal extends AbortSignalLike {
+  /** Exit status of a command that it ended: 130 for Ctrl-C, 128 + number of a signal. */
+  readonly status: number;
+}
+
 /** What outlives a command within one session. */
 export interface SessionState {
   readonly variables: Map<string, string>;
@@ -168,11 +184,11 @@ export interface SessionState {
   readonly folder: string;
   /** Set by `exit`: the session's exit status. */
   exit: number | null;
-  /** Runs command lines, as `source` does: up to the first that fails; the exit status. */
+  /** Runs a text of commands up to the first that fails; its status. `name` is for messages. */
   source(text: string, name: string, call: Call): Promise<number>;
 }
 
-/** A command line that is not one: exit 2. The message is one line: what was given, what is accepted. */
+/** A command line that is not one: exit 2. The message is one line: the given and the accepted. */
 export class UsageError extends Error {
   constructor(message: string) {
     super(message);
@@ -194,8 +210,8 @@ export function checkSignal(signal: AbortSignalLike): void {
 }
 
 /**
- * A command that did its work and whose answer is no: exit `status`, with the result printed all the
- * same (`vm exec` of a command that fails, `console wait` that ran out of time).
+ * A command that did its work and whose answer is no: exit `status`, with the result printed all
+ * the same (`vm exec` of a command that fails, `console wait` that ran out of time).
  */
 export class CommandFailed extends Error {
   readonly status: number;

@@ -1,5 +1,6 @@
 /**
- * console-log: the last bytes that a machine's console said, for those who read later than it wrote.
+ * console-log: the last bytes that a machine's console said, for those who read later than it
+ * wrote.
  *
  * Owns    a ring of CAPACITY bytes; positions count every byte since the machine was created.
  * Used by vm.ts, which fills it; `console log|wait|record|attach` and `vm screendump`.

@@ -21,7 +21,8 @@ export interface FleetOptions {
 export class Fleet {
   readonly events: EventRing;
   readonly #world: World;
-  readonly #machinesMax: number;
+  /** Machines at a time. */
+  readonly machinesMax: number;
   readonly #vms = new Map<string, Vm>();
   /** Names that are being made. */
   readonly #reserved = new Set<string>();
@@ -30,7 +31,7 @@ export class Fleet {
 
   constructor(world: World, options: FleetOptions = {}) {
     this.#world = world;
-    this.#machinesMax = options.machinesMax ?? 16;
+    this.machinesMax = options.machinesMax ?? 16;
     this.events = new EventRing(world.wallMs);
   }
 
@@ -47,7 +48,7 @@ export class Fleet {
 
   async #open(): Promise<Host> {
     try {
-      this.#host = await this.#world.createHost({ machinesMax: this.#machinesMax });
+      this.#host = await this.#world.createHost({ machinesMax: this.machinesMax });
       return this.#host;
     } catch (error) {
       this.#opening = null;

@@ -1,57 +1,201 @@
 /**
- * main: the first word of a command line picks the command.
+ * main: what a command line of `rivulet` is: the shell, a script, one command here, or one command
+ * in another process.
  *
  * Used by src/cli.ts.
  */
+import type { Caller } from "./call.ts";
+import { type SessionStreams, UsageError } from "./command.ts";
 import { guestCommand } from "./commands/guest.ts";
-import { runCommand } from "./commands/run.ts";
-import { UsageError } from "./usage.ts";
-import type { World } from "./world.ts";
+import { serveControl } from "./control.ts";
+import { runRemote } from "./control-client.ts";
+import { Fleet } from "./fleet.ts";
+import { COMMANDS } from "./registry.ts";
+import { overview, pairs, runsAlone } from "./render.ts";
+import { localStreams, runPrompt, type ShellParts } from "./repl.ts";
+import { runLines } from "./script.ts";
+import { Abort, runWords, Session } from "./session.ts";
+import type { ControlDoor, World } from "./world.ts";
 
-/** One command of the binary. */
-export interface Command {
-  readonly summary: string;
-  /** Runs it with the words behind its name; the exit status. */
-  run(argv: readonly string[], world: World): Promise<number>;
-}
+const LABEL = "rivulet: ";
 
-/** The commands by name. */
-export const COMMANDS: Readonly<Record<string, Command>> = {
-  run: { summary: "boot a machine on this terminal or on pipes", run: runCommand },
-  guest: { summary: "prepare, list and remove guests to boot by name", run: guestCommand },
-};
+const OPTIONS = pairs([
+  ["-f FILE [ARGUMENT...]", "run the commands of a file, - for stdin; $1 ... are the arguments"],
+  ["--keep-going", "with -f: go on behind a command that fails"],
+  ["--control unix:PATH", "serve `rivulet --connect unix:PATH` meanwhile"],
+  ["--connect unix:PATH", "run the command in the process that serves PATH"],
+  ["--help, --version", ""],
+]);
 
 function help(): string {
-  const rows = Object.entries(COMMANDS).map(
-    ([name, { summary }]) => `  ${name.padEnd(10)}${summary}`,
-  );
-  return `Usage: rivulet COMMAND [arguments]
+  return `Usage: rivulet [options]                      the shell
+       rivulet [options] -f FILE [ARGUMENT...]
+       rivulet [options] COMMAND | FAMILY COMMAND [arguments]
 
 A RISC-V machine emulator and virtual machine monitor in WebAssembly.
 
-${rows.join("\n")}
+${OPTIONS}
 
-\`rivulet COMMAND --help\` says more.
+Commands; \`rivulet help FAMILY\` and \`rivulet FAMILY COMMAND --help\` say more:
 
+${overview(COMMANDS)}
 Example:
   rivulet run --guest debian
 `;
 }
 
+/** A command line, its own options taken off. */
+interface Invocation {
+  readonly control?: string;
+  readonly connect?: string;
+  readonly script?: string;
+  readonly isKeepingGoing: boolean;
+  /** The command, or the arguments of the script. */
+  readonly words: readonly string[];
+}
+
+/** Takes `rivulet`'s own options off: those before the command, and --connect anywhere. */
+function readInvocation(argv: readonly string[]): Invocation {
+  const words: string[] = [];
+  const given: { control?: string; connect?: string; script?: string } = {};
+  let isKeepingGoing = false;
+  const valueAt = (at: number, name: string, usage: string): string => {
+    const value = argv[at];
+    if (value === undefined) throw new UsageError(`${name} needs a value: ${name} ${usage}`);
+    return value;
+  };
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at];
+    const isBefore = words.length === 0;
+    const [name, inline] = /^--(?:connect|control)=/.test(word)
+      ? [word.slice(0, 9), word.slice(10)]
+      : [word, undefined];
+    if (word === "--" || (given.script !== undefined && words.length > 0)) {
+      words.push(...argv.slice(at));
+      break;
+    }
+    if (name === "--connect") given.connect = inline ?? valueAt(++at, name, "unix:PATH");
+    else if (isBefore && name === "--control") {
+      given.control = inline ?? valueAt(++at, name, "unix:PATH");
+    } else if (isBefore && word === "--keep-going") isKeepingGoing = true;
+    else if (isBefore && word === "-f") given.script = valueAt(++at, "-f", "FILE");
+    else words.push(word);
+  }
+  return { ...given, isKeepingGoing, words };
+}
+
+/** Refuses what would be gone when the process ends with the command. */
+function checkAlone(words: readonly string[]): void {
+  if (words.some((word) => word === "--help" || word === "-h")) return;
+  const [first, second] = words;
+  const spec = COMMANDS.find(({ family, name }) => family === first && name === second);
+  if (spec === undefined || runsAlone(spec)) return;
+  const accepted = "the shell (`rivulet`), a script (`-f FILE`), or `--connect unix:PATH`";
+  throw new UsageError(`${first} ${second} needs a shell with machines: ${accepted}`);
+}
+
+/** Runs `work` with a signal that SIGINT and the like abort. */
+async function withSignals(world: World, work: (abort: Abort) => Promise<number>): Promise<number> {
+  const abort = new Abort();
+  const endSignals = world.onSignal((status) => abort.abort(status));
+  try {
+    return await work(abort);
+  } finally {
+    endSignals();
+  }
+}
+
+/** Runs one command of this process's fleet. */
+function runOnce(words: readonly string[], parts: ShellParts): Promise<number> {
+  const { world } = parts;
+  return withSignals(world, (signal) => {
+    const session = new Session(world.folder);
+    return runWords(words, { ...parts, streams: localStreams(world), session, signal }, LABEL);
+  });
+}
+
+/** Runs a script, or stdin line by line as it comes. */
+async function runScript(invocation: Invocation, parts: ShellParts): Promise<number> {
+  const { world } = parts;
+  const { script = "-", words, isKeepingGoing } = invocation;
+  const session = new Session(world.folder);
+  session.setArguments(script, words);
+  const isStdin = script === "-";
+  const text = isStdin
+    ? ""
+    : new TextDecoder().decode(await world.readFile(world.resolvePath(world.folder, script)));
+  return withSignals(world, async (signal) => {
+    // what stands on stdin is the script, not keys for a machine
+    const noKeys: SessionStreams["listen"] = (onInput) => {
+      onInput(null);
+      return () => {};
+    };
+    const streams = isStdin ? localStreams(world, noKeys, false) : localStreams(world);
+    const caller: Caller = { ...parts, streams, session, signal };
+    if (isStdin) return runLines(world, session, caller, isKeepingGoing);
+    return session.run(text, caller, { name: script, isKeepingGoing, label: LABEL });
+  });
+}
+
+/** Serves until a signal. */
+function serve(door: ControlDoor, world: World): Promise<number> {
+  world.say(`serving unix:${door.path} until a signal ends it\n`);
+  return withSignals(world, (abort) => {
+    return new Promise((resolve) => abort.addEventListener("abort", () => resolve(abort.status)));
+  });
+}
+
+async function runShell(
+  invocation: Invocation,
+  parts: ShellParts,
+  door: ControlDoor | null,
+): Promise<number> {
+  const { world } = parts;
+  if (invocation.script === undefined && world.streams.isTerminal) return runPrompt(parts);
+  const outcome = await runScript(invocation, parts);
+  const isOver = invocation.script !== undefined && invocation.script !== "-";
+  return door === null || isOver || outcome !== 0 ? outcome : serve(door, world);
+}
+
 /** Runs a command line; the exit status. Throws UsageError and VmError. */
 export async function main(argv: readonly string[], world: World): Promise<number> {
-  const [name, ...rest] = argv;
-  if (name === "--help" || name === "-h" || name === "help") {
-    world.print(help());
-    return 0;
+  const invocation = readInvocation(argv);
+  const { control, connect, script } = invocation;
+  let { words } = invocation;
+  const [first] = words;
+  if (connect === undefined && script === undefined) {
+    if (first === "--help" || first === "-h" || (first === "help" && words.length === 1)) {
+      world.print(help());
+      return 0;
+    }
+    if (first === "--version") words = ["version", ...words.slice(1)];
   }
-  if (name === "--version" || name === "version") {
-    world.print(`rivulet ${world.version}\n`);
-    return 0;
+  if (connect !== undefined) {
+    if (words.length === 0) throw new UsageError("--connect: a command is missing behind it");
+    return runRemote(connect, words, world);
   }
-  if (name !== undefined && Object.hasOwn(COMMANDS, name)) return COMMANDS[name].run(rest, world);
-  const given = name === undefined ? "no command" : `unknown command "${name}"`;
-  throw new UsageError(
-    `${given}; accepted: ${Object.keys(COMMANDS).join(", ")}, --help, --version`,
-  );
+  const isRun = script === undefined && first === "run";
+  if (words[0] === "guest" && !COMMANDS.some(({ family }) => family === "guest")) {
+    return guestCommand(words.slice(1), world);
+  }
+  // `run` serves while its machine is there, and names the option in its own table
+  if (isRun && control !== undefined) words = [...words, `--control=${control}`];
+  const isAlone = isRun && !words.some((word) => word.startsWith("--control"));
+  const parts = {
+    world,
+    commands: COMMANDS,
+    fleet: new Fleet(world, isAlone ? { machinesMax: 1 } : {}),
+  };
+  let door: ControlDoor | null = null;
+  try {
+    if (script === undefined && words.length > 0) {
+      checkAlone(words);
+      return await runOnce(words, parts);
+    }
+    if (control !== undefined) door = await serveControl(control, parts);
+    return await runShell(invocation, parts, door);
+  } finally {
+    await door?.close();
+    await parts.fleet.dispose();
+  }
 }

@@ -12,10 +12,12 @@ import { diskCommands } from "./commands/disk.ts";
 import { generalCommands } from "./commands/general.ts";
 import { guestCommands } from "./commands/guest.ts";
 import { hostCommands } from "./commands/host.ts";
+import { runCommand } from "./commands/run.ts";
 import { vmCommands } from "./commands/vm.ts";
 
 /** Every command there is. */
 export const COMMANDS: readonly CommandSpec[] = [
+  runCommand,
   ...guestCommands,
   ...vmCommands,
   ...consoleCommands,

@@ -131,6 +131,11 @@ export class Vm {
     return new Vm(spec, services, await makeMachine(spec, services));
   }
 
+  /** The world's timer. */
+  get after(): World["after"] {
+    return this.#services.world.after;
+  }
+
   get spec(): VmSpec {
     return this.#spec;
   }
@@ -157,6 +162,11 @@ export class Vm {
   /** How the last run ended; null before the first has. */
   get lastResult(): RunResult | null {
     return this.#lastResult;
+  }
+
+  /** True once the fleet has forgotten it. */
+  get isRemoved(): boolean {
+    return this.#isRemoved;
   }
 
   /** Consoles that are attached now. */

@@ -70,11 +70,63 @@ export interface ConsoleStreams {
   flush(): Promise<void>;
 }
 
+/** The other end of a control connection: bytes in, bytes out. */
+export interface Peer {
+  /** Bytes written that have not left this process. */
+  readonly pendingBytes: number;
+  /** False when they pile up: `drained` settles when there is room again, or nobody reads. */
+  write(bytes: Uint8Array): boolean;
+  drained(): Promise<void>;
+  onBytes(listener: (bytes: Uint8Array) => void): void;
+  /** Calls back once when the connection is over, whoever ended it. */
+  onClose(listener: () => void): void;
+  /** Stops reading, or goes on. */
+  hold(isHeld: boolean): void;
+  /** Ends the connection behind what was written. */
+  close(): void;
+}
+
+/** A control socket that listens. */
+export interface ControlDoor {
+  /** As given. */
+  readonly path: string;
+  /** Closes it and every connection, and removes the socket. */
+  close(): Promise<void>;
+}
+
+/** How a prompt is opened. */
+export interface PromptOptions {
+  /** Newest last. */
+  readonly history: readonly string[];
+  /** What could stand where the line ends, and the piece of the line that it would replace. */
+  complete(line: string): Promise<readonly [readonly string[], string]>;
+}
+
+/** Lines typed by a person; between them, keys. */
+export interface Prompt {
+  /** The next line; null when there will be none (Ctrl-D). Ctrl-C drops what was typed. */
+  read(prompt: string): Promise<string | null>;
+  /** Calls back on Ctrl-C while no line is being read and nobody listens. */
+  onInterrupt(listener: () => void): void;
+  /** Takes every byte typed until the returned function is called. */
+  listen(onInput: (bytes: Uint8Array | null) => void): () => void;
+  close(): void;
+}
+
+/** A file that is written piece by piece. */
+export interface FileWriter {
+  write(bytes: Uint8Array): void;
+  /** Throws VmError "io" when something written did not get there. */
+  close(): Promise<void>;
+}
+
 /** Everything outside. */
 export interface World {
   readonly version: string;
   readonly split: SplitArguments;
   readonly streams: ConsoleStreams;
+  /** Width of the terminal, or 80. */
+  readonly columns: number;
   /** True when progress may overwrite its own line: stderr is a terminal. */
   readonly isProgressLive: boolean;
   /** Text for people, on stderr. */
@@ -83,6 +135,22 @@ export interface World {
   print(text: string): void;
   /** Throws VmError "bad-file" naming the path and what is wrong. */
   readFile(path: string): Promise<Uint8Array>;
+  /** Replaces the file as a whole, or leaves it as it was. Throws VmError "io". */
+  writeFile(path: string, bytes: Uint8Array): Promise<void>;
+  /** Makes the file anew. Throws VmError "io". */
+  openWriter(path: string): Promise<FileWriter>;
+  /** Names in a folder, those of folders with a slash; nothing when it cannot be read. */
+  listFolder(path: string): Promise<readonly string[]>;
+  /** Takes connections on a unix socket of mode 0600. Throws VmError "busy" or "io". */
+  listenControl(path: string, onPeer: (peer: Peer) => void): Promise<ControlDoor>;
+  /** Throws VmError "not-found" or "io". */
+  connectControl(path: string): Promise<Peer>;
+  /** A prompt on this process's terminal. */
+  openPrompt(options: PromptOptions): Prompt;
+  /** The prompt's lines of earlier sessions, newest last; nothing where none can be kept. */
+  loadHistory(): readonly string[];
+  /** Keeps a line for later sessions. */
+  saveHistory(line: string): void;
   openDisk(path: string, mode: DiskMode): Promise<BlockBackend>;
   readonly guests: GuestShelf;
   createHost(options?: Partial<HostOptions>): Promise<Host>;

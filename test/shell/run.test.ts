@@ -128,7 +128,6 @@ test("2 for a wrong command line, 1 for anything else, with one line that says w
   const odd = file("odd.img", new Uint8Array(1000));
   const cut = file("cut.elf", readFileSync(spinning).subarray(0, 100));
   const cases: readonly [readonly string[], number, RegExp][] = [
-    [[], 2, /run, guest/],
     [["jump"], 2, /"jump".*run, guest/],
     [["run"], 2, /FILE/],
     [["run", spinning, "--harts", "9"], 2, /"9"/],

@@ -2,33 +2,26 @@
  * Command lines: what is accepted, and that each refusal says what was given and what would have
  * been accepted.
  */
-import { parseArgs } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { RUN_HELP, RUN_OPTIONS, type RunPlan, readRun } from "../../src/shell/commands/run.ts";
-import { type SplitArguments, UsageError } from "../../src/shell/usage.ts";
+import { makeCall } from "../../src/shell/call.ts";
+import { type Call, UsageError } from "../../src/shell/command.ts";
+import { specOf } from "../../src/shell/commands/machine-options.ts";
+import { runCommand } from "../../src/shell/commands/run.ts";
+import { commandHelp } from "../../src/shell/render.ts";
+import { fakeCaller } from "./fake.ts";
 
 const test = suite("shell/usage");
 
-const split: SplitArguments = (args, types) =>
-  parseArgs({
-    args: [...args],
-    options: Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { type }])),
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  }).tokens;
-
-function read(...args: string[]): RunPlan {
-  const plan = readRun(args, split);
-  if (plan === "help") throw new Error("help");
-  return plan;
+function read(...args: string[]): { spec: ReturnType<typeof specOf>; call: Call } {
+  const call = makeCall(runCommand, args, fakeCaller());
+  return { call, spec: specOf(call, "run", { file: call.path("FILE"), clock: "virtual" }) };
 }
 
 /** The message of the refusal; it is one line and names what was given. */
 function refusal(...args: string[]): string {
   try {
-    readRun(args, split);
+    read(...args);
   } catch (error) {
     assert.instance(error, UsageError);
     assert.not.match((error as Error).message, /\n/);
@@ -41,32 +34,33 @@ test("every option is read, wherever FILE stands", () => {
   const options = ["--initrd", "i", "--append=a b=c", "--firmware", "f", "--memory", "1G"];
   const more = ["--harts", "4", "--disk", "d,cow", "--disk", "e", "--clock", "host", "--htif"];
   const last = ["--max-instructions", "12", "--digest", "--stats"];
-  const plan = read(...options, "x.elf", ...more, ...last);
-  assert.equal(plan, {
-    file: "x.elf",
+  const { spec, call } = read(...options, "x.elf", ...more, ...last);
+  assert.equal(spec, {
+    name: "machine",
     guest: undefined,
-    initrd: "i",
+    kernel: "/here/x.elf",
+    initrd: "/here/i",
     append: "a b=c",
-    firmware: "f",
-    memory: "1G",
+    firmware: "/here/f",
+    memoryBytes: "1G",
     harts: 4,
+    seed: undefined,
     disks: [
-      { path: "d", mode: "cow" },
-      { path: "e", mode: "rw" },
+      { path: "/here/d", mode: "cow" },
+      { path: "/here/e", mode: "rw" },
     ],
     clock: "host",
-    hasHtif: true,
-    instructionsMax: 12,
-    isDigest: true,
-    isStats: true,
+    htif: true,
   });
+  assert.is(call.number("max-instructions"), 12);
+  assert.ok(call.has("digest") && call.has("stats"));
 });
 
 test("a value is text: nothing is guessed from its look", () => {
-  assert.is(read("k", "--append", "1e3").append, "1e3");
-  assert.is(read("k", "--append=").append, "");
-  assert.is(read("k", "--append=--quiet").append, "--quiet");
-  assert.is(read("--", "--strange-name").file, "--strange-name");
+  assert.is(read("k", "--append", "1e3").spec.append, "1e3");
+  assert.is(read("k", "--append=").spec.append, "");
+  assert.is(read("k", "--append=--quiet").spec.append, "--quiet");
+  assert.is(read("--", "--strange-name").spec.kernel, "/here/--strange-name");
 });
 
 test("a wrong command line is refused, naming the given and the accepted", () => {
@@ -93,10 +87,11 @@ test("a wrong command line is refused, naming the given and the accepted", () =>
 });
 
 test("the help has a line for every option and an example", () => {
-  for (const name of Object.keys(RUN_OPTIONS))
-    assert.match(RUN_HELP, new RegExp(`^  --${name}\\b`, "m"));
-  assert.match(RUN_HELP, /Examples?:\n {2}rivulet run /);
-  assert.is(readRun(["--help"], split), "help");
+  const help = commandHelp(runCommand);
+  for (const name of [...Object.keys(runCommand.options), "json", "help"]) {
+    assert.match(help, new RegExp(`^  --${name}\\b`, "m"));
+  }
+  assert.match(help, /Example:\n {2}rivulet run /);
 });
 
 test.run();

@@ -1,9 +1,20 @@
 /**
- * files: whole files, with errors that name the path and what is wrong with it.
+ * files: whole files, files that grow and folders, with errors that name the path and what is wrong
+ * with it.
  *
  * Used by src/cli.ts.
  */
-import { readFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { resolve } from "node:path";
 import { VmError } from "../../errors.ts";
 
 const REASONS: Record<string, string> = {
@@ -20,5 +31,79 @@ export async function readWholeFile(path: string): Promise<Uint8Array> {
     const { code = "", message } = cause as NodeJS.ErrnoException;
     const reason = REASONS[code] ?? message;
     throw new VmError("bad-file", `${path}: ${reason}; a readable file is accepted`, { cause });
+  }
+}
+
+const WRITE_REASONS: Record<string, string> = {
+  EACCES: "it may not be written",
+  EISDIR: "it is a folder",
+  ENOENT: "its folder does not exist",
+  ENOSPC: "no space is left",
+  EROFS: "it lies on a read-only file system",
+};
+
+function writeError(path: string, cause: unknown): VmError {
+  const { code = "", message } = cause as NodeJS.ErrnoException;
+  return new VmError("io", `${path}: ${WRITE_REASONS[code] ?? message}`, { cause });
+}
+
+/**
+ * Writes a file as a whole: its old content, or the new one, is there at any time. Pipes and
+ * devices are written as they are. Throws VmError "io".
+ */
+export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<void> {
+  const absolute = resolve(path);
+  const draft = `${absolute}.${process.pid}.new`;
+  try {
+    const found = await stat(absolute).catch(() => null);
+    if (found !== null && !found.isFile()) {
+      await writeFile(absolute, bytes);
+      return;
+    }
+    await writeFile(draft, bytes);
+    await rename(draft, absolute);
+  } catch (cause) {
+    await rm(draft, { force: true });
+    throw writeError(path, cause);
+  }
+}
+
+/** A file made anew and written piece by piece, in order. Throws VmError "io". */
+export async function openFileWriter(path: string) {
+  let file: FileHandle;
+  try {
+    file = await open(path, "w");
+  } catch (cause) {
+    throw writeError(path, cause);
+  }
+  let failure: VmError | null = null;
+  let last: Promise<void> = Promise.resolve();
+  return {
+    write: (bytes: Uint8Array): void => {
+      last = last.then(async () => {
+        if (failure !== null) return;
+        try {
+          await file.writeFile(bytes);
+        } catch (cause) {
+          failure = writeError(path, cause);
+        }
+      });
+    },
+    /** Throws what went wrong on the way. */
+    close: async (): Promise<void> => {
+      await last;
+      await file.close();
+      if (failure !== null) throw failure;
+    },
+  };
+}
+
+/** Names in a folder, those of folders with a slash; nothing when it cannot be read. */
+export async function listFolder(path: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
+  } catch {
+    return [];
   }
 }

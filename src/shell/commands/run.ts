@@ -1,23 +1,25 @@
 /**
  * run: `rivulet run`: one machine on this terminal or on pipes, until the guest ends it.
  *
- * Owns    the options, the exit status, and which clock a run gets.
- * Used by src/cli.ts.
+ * Owns    the exit status, and which clock a run gets.
+ * Used by src/shell/registry.ts.
  * Holds   stdout carries the console and nothing else.
  */
-import { type ClockKind, type Machine, type RunResult, VmError } from "../../index.ts";
-import { TerminalKeys } from "../keys.ts";
+import { z } from "zod";
+import type { ClockKind, Machine, RunResult } from "../../index.ts";
 import {
-  type Arguments,
-  numberOf,
-  type OptionTable,
-  optionHelp,
-  optionOf,
-  readArguments,
-  type SplitArguments,
-  UsageError,
-} from "../usage.ts";
-import type { DiskMode, GuestFiles, World } from "../world.ts";
+  type Call,
+  CommandFailed,
+  type CommandOption,
+  command,
+  type SessionStreams,
+} from "../command.ts";
+import { serveControl } from "../control.ts";
+import type { Fleet } from "../fleet.ts";
+import { throttleInput } from "../input-throttle.ts";
+import { TerminalKeys } from "../keys.ts";
+import type { Vm } from "../vm.ts";
+import { MACHINE_OPTIONS, specOf } from "./machine-options.ts";
 
 /** Exit status when --max-instructions ran out (as timeout(1) says it). */
 const STATUS_BUDGET = 124;
@@ -27,139 +29,34 @@ const STATUS_PIPE = 141;
 const READ_AHEAD_MS = 200;
 /** Input that keeps trickling in is not waited for longer than this. */
 const READ_AHEAD_MS_MAX = 2000;
-/**
- * Input that waits for the guest before reading stops, and how often to look whether it may go on.
- */
-const INPUT_BYTES_MAX = 16 << 20;
-const INPUT_LOOK_MS = 50;
 
-export const RUN_OPTIONS: OptionTable = {
-  kernel: { value: "F", help: "Linux Image (plain or gzip) or ELF64; the same as FILE" },
-  initrd: { value: "F", help: "initial RAM disk for the kernel" },
-  append: { value: "S", help: "kernel command line" },
-  firmware: { value: "F", help: "M-mode firmware in front of the kernel, for instance OpenSBI" },
-  guest: { value: "NAME", help: 'a prepared guest: "debian", or "builtin"' },
-  memory: { value: "256M", help: "RAM; a number of bytes, or one with K, M or G" },
-  harts: { value: "N", help: "1 to 8" },
-  disk: { value: "F[,ro|,cow]", help: "virtio disk; may be given again", isRepeated: true },
-  clock: { value: "virtual|host", help: "guest time; default host on a terminal, else virtual" },
-  htif: { help: "serve tohost and fromhost of the ELF" },
-  "max-instructions": { value: "N", help: "stop after N instructions over all harts, status 124" },
+const OPTIONS = {
+  ...MACHINE_OPTIONS,
+  "max-instructions": {
+    value: "N",
+    kind: "integer",
+    help: "stop after N instructions over all harts, status 124",
+  },
   digest: { help: "print `digest HEX` of the final state on stderr" },
   stats: { help: "print one line of JSON about the run on stderr" },
-  help: { help: "this text" },
-};
+  control: {
+    value: "unix:PATH",
+    kind: "text",
+    help: "serve `rivulet --connect unix:PATH` while it runs",
+  },
+} as const satisfies Readonly<Record<string, CommandOption>>;
 
-/** The long help. */
-export const RUN_HELP = `Usage: rivulet run [FILE] [options]
+const DETAILS = `
+On a terminal: Ctrl-A X leaves, Ctrl-A H helps. Guest time follows the host's clock there, unless
+--digest or --max-instructions asks for a run that can be repeated; on pipes it is virtual.
 
-Boots a RISC-V machine on this terminal, or on pipes. FILE is a kernel Image or an ELF64.
-
-${optionHelp(RUN_OPTIONS)}
-
-On a terminal: Ctrl-A X leaves, Ctrl-A H helps.
 Exit status: what the guest asked for (1 to 255 when not zero); 124 when --max-instructions ran out;
-2 for a wrong command line; 1 for anything else.
-
-Examples:
-  rivulet run --guest debian
-  printf 'uname -a; poweroff -f\\n' | rivulet run --guest debian --harts 4
-  rivulet run --htif test.elf
-`;
-
-/** A checked command line. */
-export interface RunPlan {
-  readonly file?: string;
-  readonly initrd?: string;
-  readonly append?: string;
-  readonly firmware?: string;
-  readonly guest?: string;
-  readonly memory: string;
-  readonly harts: number;
-  readonly disks: readonly { path: string; mode: DiskMode }[];
-  readonly clock?: ClockKind;
-  readonly hasHtif: boolean;
-  readonly instructionsMax?: number;
-  readonly isDigest: boolean;
-  readonly isStats: boolean;
-}
-
-function diskOf(text: string): { path: string; mode: DiskMode } {
-  const comma = text.lastIndexOf(",");
-  if (comma < 0) return { path: text, mode: "rw" };
-  const mode = text.slice(comma + 1);
-  if (mode === "ro" || mode === "cow") return { path: text.slice(0, comma), mode };
-  throw new UsageError(`--disk "${text}": accepted are FILE, FILE,ro and FILE,cow`);
-}
-
-function clockOf(args: Arguments): ClockKind | undefined {
-  const text = optionOf(args, "clock");
-  if (text === undefined || text === "virtual" || text === "host") return text;
-  throw new UsageError(`--clock "${text}": accepted are virtual and host`);
-}
-
-/** Reads the command line behind `run`. Throws UsageError. */
-export function readRun(argv: readonly string[], split: SplitArguments): RunPlan | "help" {
-  const args = readArguments("run", argv, RUN_OPTIONS, split);
-  if (args.options.has("help")) return "help";
-  const kernel = optionOf(args, "kernel");
-  const guest = optionOf(args, "guest");
-  const sources = [...args.files, ...(kernel === undefined ? [] : [kernel])];
-  if (sources.length > 1) {
-    throw new UsageError(`run: one kernel or ELF is accepted, given ${sources.join(" and ")}`);
-  }
-  const firmware = optionOf(args, "firmware");
-  if (guest !== undefined && sources.length > 0) {
-    const given = `--guest ${guest} and ${sources[0]}`;
-    throw new UsageError(
-      `run: one of FILE, --kernel F and --guest NAME is accepted, given ${given}`,
-    );
-  }
-  if (guest === undefined && sources.length === 0 && firmware === undefined) {
-    throw new UsageError(
-      "run: nothing to boot; accepted: FILE, --kernel F, --guest NAME, --firmware F",
-    );
-  }
-  return {
-    file: sources[0],
-    initrd: optionOf(args, "initrd"),
-    append: optionOf(args, "append"),
-    firmware,
-    guest,
-    memory: optionOf(args, "memory") ?? "256M",
-    harts: numberOf(args, "harts", 1, 8) ?? 1,
-    disks: (args.options.get("disk") ?? []).map(diskOf),
-    clock: clockOf(args),
-    hasHtif: args.options.has("htif"),
-    instructionsMax: numberOf(args, "max-instructions", 0, Number.MAX_SAFE_INTEGER),
-    isDigest: args.options.has("digest"),
-    isStats: args.options.has("stats"),
-  };
-}
+2 for a wrong command line; 1 for anything else.`;
 
 /** Terminals get the host's clock, unless the run is asked to be repeatable. */
-function clockFor(plan: RunPlan, world: World): ClockKind {
-  if (plan.clock !== undefined) return plan.clock;
-  const isRepeatable = plan.isDigest || plan.instructionsMax !== undefined;
-  return world.streams.isTerminal && !isRepeatable ? "host" : "virtual";
-}
-
-async function guestFiles(name: string, world: World): Promise<GuestFiles> {
-  const { guests } = world;
-  const files = await guests.files(name);
-  if (files !== null) return files;
-  const names = [...guests.list().map((guest) => guest.name), guests.builtin];
-  const canPrepare = guests.preparable.includes(name);
-  const hint = canPrepare ? `; \`rivulet guest prepare ${name}\` fetches it` : "";
-  throw new VmError("not-found", `guest "${name}": accepted are ${names.join(", ")}${hint}`);
-}
-
-/** With firmware alone there is no kernel. */
-async function filesOf(plan: RunPlan, world: World): Promise<Partial<GuestFiles>> {
-  const named = plan.guest === undefined ? null : await guestFiles(plan.guest, world);
-  const kernel = plan.file === undefined ? named?.kernel : await world.readFile(plan.file);
-  const initrd = plan.initrd === undefined ? named?.initrd : await world.readFile(plan.initrd);
-  return { kernel, initrd, append: plan.append ?? named?.append };
+function clockFor(call: Call): ClockKind {
+  const isRepeatable = call.has("digest") || call.has("max-instructions");
+  return call.streams.isTerminal && !isRepeatable ? "host" : "virtual";
 }
 
 /** Status and, for people, why a run that the guest did not end was over. */
@@ -189,32 +86,10 @@ function statusOf(result: RunResult): { status: number; text?: string } {
 }
 
 /**
- * Stops reading while the guest has more input waiting than it will take for long; returns what
- * ends that.
- */
-function throttleInput(machine: Machine, world: World): { check(): void; end(): void } {
-  let cancel: (() => void) | null = null;
-  const look = () => {
-    cancel = null;
-    if (machine.console.inputPending > INPUT_BYTES_MAX / 2)
-      cancel = world.after(INPUT_LOOK_MS, look);
-    else world.streams.holdInput(false);
-  };
-  return {
-    check() {
-      if (cancel !== null || machine.console.inputPending <= INPUT_BYTES_MAX) return;
-      world.streams.holdInput(true);
-      cancel = world.after(INPUT_LOOK_MS, look);
-    },
-    end: () => cancel?.(),
-  };
-}
-
-/**
  * Waits for input that is on its way, so that its bytes enter at counts that the guest determines:
  * is over after `end`, or when nothing `more` has come for a while.
  */
-function readAhead(world: World): { more(): void; end(): void; isOver: Promise<void> } {
+function readAhead(world: Call["world"]): { more(): void; end(): void; isOver: Promise<void> } {
   let settle: () => void = () => {};
   const isOver = new Promise<void>((resolve) => {
     settle = resolve;
@@ -237,26 +112,20 @@ function readAhead(world: World): { more(): void; end(): void; isOver: Promise<v
 }
 
 /** Connects console and streams. Returns what undoes it. */
-async function connect(machine: Machine, world: World, onLeave: (status: number) => void) {
-  const { streams } = world;
-  let isBlocked = false;
-  const endOutput = machine.console.onOutput((bytes) => {
-    if (streams.write(bytes) || isBlocked) return;
-    // whoever reads us is slower than the guest: guest time stands still meanwhile
-    isBlocked = true;
-    machine.pause("console");
-    streams.drained().then(() => {
-      isBlocked = false;
-      if (machine.state === "paused") machine.resume();
-    });
-  });
+async function connect(machine: Machine, call: Call, onLeave: (status: number) => void) {
+  const { streams, world } = call;
+  const endOutput = machine.console.onOutput(holdWhenBlocked(machine, streams));
   streams.onBroken(() => onLeave(STATUS_PIPE));
   const keys = new TerminalKeys({
     send: (bytes) => machine.console.write(bytes),
     leave: () => onLeave(0),
-    say: (text) => world.say(text),
+    say: (text) => streams.say(text),
   });
-  const throttle = throttleInput(machine, world);
+  const throttle = throttleInput({
+    inputPending: () => machine.console.inputPending,
+    holdInput: (isHeld) => streams.holdInput(isHeld),
+    after: world.after,
+  });
   const ahead = readAhead(world);
   const endInput = streams.listen((bytes) => {
     if (bytes === null) {
@@ -278,91 +147,119 @@ async function connect(machine: Machine, world: World, onLeave: (status: number)
   };
 }
 
-function report(
-  machine: Machine,
-  plan: RunPlan,
-  world: World,
-  end: { kind: string; status: number },
-  ms: number,
-) {
-  if (plan.isDigest) world.say(`digest ${machine.stateDigest()}\n`);
-  if (!plan.isStats) return;
-  const stats = machine.stats();
-  const seconds = ms / 1000;
-  const line = {
-    ended: end.kind,
-    code: end.status,
-    seconds: Number(seconds.toFixed(3)),
-    mips: Number((stats.instructions / Math.max(seconds, 1e-6) / 1e6).toFixed(1)),
-    guestSeconds: stats.ticks / 1e7,
-    ...stats,
+/** Whoever reads us may be slower than the guest: guest time stands still meanwhile. */
+function holdWhenBlocked(machine: Machine, streams: SessionStreams): (bytes: Uint8Array) => void {
+  let isBlocked = false;
+  return (bytes) => {
+    if (streams.write(bytes) || isBlocked || machine.state !== "running") return;
+    isBlocked = true;
+    machine.pause("console");
+    streams.drained().then(() => {
+      isBlocked = false;
+      if (machine.state === "paused" && machine.reason === "console") machine.resume();
+    });
   };
-  world.say(`${JSON.stringify(line)}\n`);
 }
 
-/** Runs the command; the exit status. Throws VmError and UsageError. */
-export async function runCommand(argv: readonly string[], world: World): Promise<number> {
-  const plan = readRun(argv, world.split);
-  if (plan === "help") {
-    world.print(RUN_HELP);
-    return 0;
+const Result = z.object({
+  ended: z.string().describe("why the run was over"),
+  code: z.number().describe("the exit status"),
+  seconds: z.number(),
+  instructions: z.number(),
+  guestSeconds: z.number(),
+  digest: z.string().optional(),
+});
+
+type Result = z.output<typeof Result>;
+
+function report(machine: Machine, call: Call, end: { kind: string; status: number }, ms: number) {
+  const digest = call.has("digest") ? machine.stateDigest() : undefined;
+  if (digest !== undefined) call.streams.say(`digest ${digest}\n`);
+  const stats = machine.stats();
+  const seconds = Number((ms / 1000).toFixed(3));
+  const mips = Number((stats.instructions / Math.max(ms / 1000, 1e-6) / 1e6).toFixed(1));
+  const line = { ended: end.kind, code: end.status, seconds, mips };
+  const guestSeconds = stats.ticks / 1e7;
+  if (call.has("stats")) {
+    call.streams.say(`${JSON.stringify({ ...line, guestSeconds, ...stats })}\n`);
   }
-  const files = await filesOf(plan, world);
-  const firmware = plan.firmware === undefined ? undefined : await world.readFile(plan.firmware);
-  const disks = [];
-  try {
-    for (const disk of plan.disks) disks.push(await world.openDisk(disk.path, disk.mode));
-    const host = await world.createHost({ machinesMax: 1 });
-    try {
-      const machine = host.createMachine({
-        name: plan.guest ?? plan.file,
-        memoryBytes: plan.memory,
-        harts: plan.harts,
-        clock: clockFor(plan, world),
-        ...files,
-        firmware,
-        disks,
-        htif: plan.hasHtif,
-        consoleInput: "open",
-      });
-      return await drive(machine, plan, world);
-    } finally {
-      host.dispose();
-    }
-  } finally {
-    for (const disk of disks) await disk.close();
-  }
+  const { ended, code } = line;
+  return { ended, code, seconds, instructions: stats.instructions, guestSeconds, digest };
 }
 
-async function drive(machine: Machine, plan: RunPlan, world: World): Promise<number> {
+/** Runs it to its end; what to say when the guest did not end it. */
+async function drive(vm: Vm, call: Call): Promise<{ result: Result; text?: string }> {
+  const { world, streams, signal } = call;
   let left: number | null = null;
   const leave = (status: number) => {
     left ??= status;
-    machine.stop();
+    vm.machine.stop();
   };
-  const endSignals = world.onSignal(leave);
+  const abort = () => leave(signal.status);
+  signal.addEventListener("abort", abort);
   let disconnect = () => {};
   try {
-    await machine.boot();
-    disconnect = await connect(machine, world, leave);
+    await vm.boot();
+    if (signal.aborted) abort();
+    disconnect = await connect(vm.machine, call, leave);
     const begin = world.monotonicMs();
     const result: RunResult =
-      left === null
-        ? await machine.run({ instructions: plan.instructionsMax })
-        : { kind: "stopped" };
+      left === null ? await vm.run(call.number("max-instructions")) : { kind: "stopped" };
     const ms = world.monotonicMs() - begin;
     disconnect();
-    await world.streams.flush();
-    const { status, text } = statusOf(result);
-    if (text !== undefined) world.say(`rivulet: ${text}\n`);
-    const exit = left ?? status;
-    report(machine, plan, world, { kind: result.kind, status: exit }, ms);
-    return exit;
-  } catch (error) {
-    disconnect();
-    if (error instanceof VmError && left !== null) return left;
-    throw error;
+    await streams.flush();
+    const { status, text } = vm.isRemoved
+      ? { status: 1, text: `${vm.name} was destroyed` }
+      : statusOf(result);
+    const end = { kind: result.kind, status: left ?? status };
+    if (vm.isRemoved) throw new CommandFailed(end.status, null, text ?? "");
+    return { result: report(vm.machine, call, end, ms), text };
   } finally {
-    endSignals();
+    disconnect();
+    signal.removeEventListener("abort", abort);
   }
 }
+
+/** "debian", or "debian-2" when there is a machine of that name. */
+function freeName(name: string, fleet: Fleet): string {
+  const names = new Set(fleet.vms.map((vm) => vm.name));
+  let free = name;
+  for (let number = 2; names.has(free); number++) free = `${name}-${number}`;
+  return free;
+}
+
+async function run(call: Call): Promise<Result> {
+  const { fleet } = call;
+  const spec = specOf(call, "run", { file: call.path("FILE"), clock: clockFor(call) });
+  const vm = await fleet.create({ ...spec, name: freeName(spec.name, fleet) });
+  const control = call.text("control");
+  try {
+    const server = control === undefined ? null : await serveControl(control, call);
+    try {
+      const { result, text } = await drive(vm, call);
+      if (result.code === 0) return result;
+      throw new CommandFailed(result.code, result, text ?? "");
+    } finally {
+      await server?.close();
+    }
+  } finally {
+    if (!vm.isRemoved) await fleet.remove(vm.name);
+  }
+}
+
+/** The command. */
+export const runCommand = command({
+  family: "",
+  name: "run",
+  summary: "boot a machine on this terminal or on pipes",
+  details: DETAILS.trim(),
+  parameters: [
+    { name: "FILE", kind: "file", help: "a kernel Image or an ELF64", isOptional: true },
+  ],
+  options: OPTIONS,
+  example: "rivulet run --guest debian",
+  isConsole: true,
+  result: Result,
+  run,
+  text: () => "",
+});

@@ -1,0 +1,189 @@
+/**
+ * control: serves commands to clients on a unix socket: `--control unix:PATH`.
+ *
+ * Owns    the connections. Used by main.ts and commands/run.ts.
+ * Holds   one connection runs one command at a time; a client that goes away aborts it; a client
+ *         that sends nonsense is told so and left; one that does not read is left.
+ */
+import { VmError } from "../index.ts";
+import type { CommandSpec, SessionStreams } from "./command.ts";
+import { UsageError } from "./command.ts";
+import {
+  ClientMessage,
+  encodeMessage,
+  fromBase64,
+  MessageReader,
+  PROTOCOL,
+  ProtocolError,
+  pieces,
+  type ServerMessage,
+  toBase64,
+} from "./control-protocol.ts";
+import type { Fleet } from "./fleet.ts";
+import { Abort, runWords, Session } from "./session.ts";
+import type { ControlDoor, Peer, World } from "./world.ts";
+
+const PEERS_MAX = 64;
+/** Output that may wait for a client before it is left. */
+const PENDING_BYTES_MAX = 64 << 20;
+/** Commands that may wait for the one under way. */
+const QUEUE_MAX = 64;
+
+/** The path in "unix:PATH". Throws UsageError. */
+export function controlPath(text: string, option: string): string {
+  const path = /^unix:(.+)$/.exec(text)?.[1];
+  if (path !== undefined) return path;
+  throw new UsageError(`--${option} "${text}": accepted is unix:PATH`);
+}
+
+/** What commands of clients work on. */
+export interface ControlParts {
+  readonly fleet: Fleet;
+  readonly world: World;
+  readonly commands: readonly CommandSpec[];
+}
+
+type RunMessage = Extract<ClientMessage, { type: "run" }>;
+
+/** One client. */
+class Connection {
+  readonly #peer: Peer;
+  readonly #parts: ControlParts;
+  readonly #reader = new MessageReader(ClientMessage);
+  readonly #queue: RunMessage[] = [];
+  #abort: Abort | null = null;
+  #onInput: ((bytes: Uint8Array | null) => void) | null = null;
+  #isClosed = false;
+  readonly #onBroken = new Set<() => void>();
+
+  constructor(peer: Peer, parts: ControlParts) {
+    this.#peer = peer;
+    this.#parts = parts;
+    peer.onClose(() => this.#closed());
+    peer.onBytes((bytes) => this.#take(bytes));
+    this.#send({ type: "hello", protocol: PROTOCOL, version: parts.world.version });
+  }
+
+  #closed(): void {
+    this.#isClosed = true;
+    this.#queue.length = 0;
+    this.#abort?.abort();
+    for (const listener of [...this.#onBroken]) listener();
+    this.#onBroken.clear();
+  }
+
+  #send(message: ServerMessage): boolean {
+    if (this.#isClosed) return true;
+    if (this.#peer.pendingBytes > PENDING_BYTES_MAX) {
+      this.#peer.close();
+      this.#closed();
+      return true;
+    }
+    return this.#peer.write(encodeMessage(message));
+  }
+
+  #fail(message: string): void {
+    this.#send({ type: "error", message });
+    this.#peer.close();
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#isClosed) return;
+    try {
+      for (const message of this.#reader.take(bytes)) this.#handle(message);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#fail(error.message);
+    }
+  }
+
+  #handle(message: ClientMessage): void {
+    switch (message.type) {
+      case "run":
+        if (this.#queue.length >= QUEUE_MAX) {
+          this.#fail(`more than ${QUEUE_MAX} commands wait`);
+          return;
+        }
+        this.#queue.push(message);
+        if (this.#abort === null) void this.#runQueue();
+        return;
+      case "interrupt":
+        this.#abort?.abort();
+        return;
+      case "input":
+        this.#onInput?.(fromBase64(message.data));
+        return;
+      case "input-end":
+        this.#onInput?.(null);
+        return;
+    }
+  }
+
+  async #runQueue(): Promise<void> {
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      this.#abort = new Abort();
+      const status = await runWords(
+        next.words,
+        {
+          ...this.#parts,
+          streams: this.#streams(next),
+          signal: this.#abort,
+          session: new Session(next.folder),
+        },
+        "rivulet: ",
+      );
+      this.#send({ type: "exit", status });
+    }
+    this.#abort = null;
+  }
+
+  #output(type: "stdout" | "stderr", bytes: Uint8Array): boolean {
+    let hasRoom = true;
+    for (const piece of pieces(bytes)) hasRoom = this.#send({ type, data: toBase64(piece) });
+    return hasRoom;
+  }
+
+  #streams({ isTerminal, columns }: RunMessage): SessionStreams {
+    const encoder = new TextEncoder();
+    return {
+      isTerminal,
+      columns,
+      print: (text) => void this.#output("stdout", encoder.encode(text)),
+      say: (text) => void this.#output("stderr", encoder.encode(text)),
+      write: (bytes) => this.#output("stdout", bytes),
+      drained: () => this.#peer.drained(),
+      flush: () => this.#peer.drained(),
+      listen: (onInput) => {
+        this.#onInput = onInput;
+        this.#send({ type: "listen", isOn: true });
+        return () => {
+          this.#onInput = null;
+          this.#send({ type: "listen", isOn: false });
+        };
+      },
+      holdInput: (isHeld) => this.#peer.hold(isHeld),
+      onBroken: (listener) => {
+        if (this.#isClosed) listener();
+        else this.#onBroken.add(listener);
+      },
+    };
+  }
+}
+
+/** Serves until the door is closed. Throws UsageError, VmError "busy" and "io". */
+export async function serveControl(text: string, parts: ControlParts): Promise<ControlDoor> {
+  const { world } = parts;
+  const path = world.resolvePath(world.folder, controlPath(text, "control"));
+  let peers = 0;
+  const refused = new VmError("limit", `${PEERS_MAX} clients are connected: try again later`);
+  return world.listenControl(path, (peer) => {
+    if (peers >= PEERS_MAX) {
+      peer.write(encodeMessage({ type: "error", message: refused.message }));
+      peer.close();
+      return;
+    }
+    peers++;
+    peer.onClose(() => peers--);
+    new Connection(peer, { fleet: parts.fleet, world, commands: parts.commands });
+  });
+}
