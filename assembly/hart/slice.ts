@@ -44,7 +44,7 @@ import {
   MACHINE_WORK_MAX,
   RUN,
 } from "../layout";
-import { ARENA, ARENA_WORK } from "../memory/arena";
+import { ARENA, ARENA_WORK, workAdd } from "../memory/arena";
 import { TLB_REGIME, itlbOf, tlbDropHart, tlbOf } from "../mmu/tlb";
 import { faultSet, regimeOf } from "../mmu/translate";
 import { bitsOf, fetch, fetchSingle, pcOf } from "./fetch";
@@ -69,6 +69,8 @@ export const SLICE_WAIT: u32 = 100;
 /** The run has done as much host work as it may; at least one slot was used. */
 export const SLICE_LONG: u32 = 101;
 
+/** Host work of an instruction that the hot loop leaves alone, beside what it drops or decodes. */
+const SLOW_WORK: u32 = 64;
 const MSTATUS_MPRV: u64 = 1 << 17;
 const MSTATUS_MXR: u64 = 1 << 19;
 
@@ -185,6 +187,7 @@ export function sliceRun(machine: usize, slots: u32): u32 {
     store<u64>(RUN, pc, HART_PC);
     if (why == WHY_LIMIT) return EXIT_BUDGET;
     countUp(machine + MACHINE_COUNT_SLOW);
+    workAdd(SLOW_WORK);
     if (load<u8>(ip) == OP_STRADDLE) {
       isReady = fetchSingle(machine, pc);
       if (isReady) continue;
