@@ -36,7 +36,7 @@ export const ARENA_ZERO_MAPPED: usize = 52;
 export const ARENA_CHUNK_FREE: usize = 56;
 /**
  * Host work of the run under way that no slot stands for: table entries written or looked at by
- * flushes and by the decoder, each about a nanosecond.
+ * flushes and by the decoder, each about a nanosecond, and instructions that leave the hot loop.
  */
 export const ARENA_WORK: usize = 60;
 

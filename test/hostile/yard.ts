@@ -3,8 +3,8 @@
  * what the hostile one did to either.
  *
  * Used by every suite of test/hostile.
- * Holds   the neighbour runs in small pieces, so that its slices lie between the hostile ones from
- *         beginning to end; its digest and output must be those that it has alone. Host work is
+ * Holds   the neighbour runs in small pieces, at the hostile machine's pace, so that its slices lie
+ *         between the hostile ones from beginning to end; its digest and output must be those that it has alone. Host work is
  *         counted, never timed.
  */
 import { setFlagsFromString } from "node:v8";
@@ -24,6 +24,8 @@ import { neighbourProgram } from "./neighbour.ts";
 const ARENA_BYTES = 64 << 20;
 const NEIGHBOUR_PIECES = 60;
 const NEIGHBOUR_PIECE = 25_000;
+/** Turns of the event loop that the neighbour waits for the hostile machine to catch up. */
+const PACE_TURNS_MAX = 200;
 /**
  * Work of the largest single request: 16 MiB to or from a disk, twice the longest chain looked at.
  */
@@ -81,11 +83,16 @@ async function makeNeighbour(host: Host): Promise<Machine> {
   return machine;
 }
 
-async function runNeighbour(machine: Machine): Promise<Ending> {
+/** `pace` is awaited behind each piece, with the share that is done. */
+async function runNeighbour(
+  machine: Machine,
+  pace: (done: number) => Promise<void> = async () => {},
+): Promise<Ending> {
   const output = collect(machine, NEIGHBOUR_OUTPUT_MAX);
-  for (let piece = 0; piece < NEIGHBOUR_PIECES; piece++) {
+  for (let piece = 1; piece <= NEIGHBOUR_PIECES; piece++) {
     const result = await machine.run(NEIGHBOUR_PIECE);
     assert.is(result.kind, "budget", "the neighbour goes on");
+    await pace(piece / NEIGHBOUR_PIECES);
   }
   return { digest: machine.stateDigest(), output: output.text };
 }
@@ -154,9 +161,15 @@ export async function besiege(siege: Siege): Promise<Verdict> {
   hostile = machine;
   const output = collect(machine, 1 << 20);
   await machine.boot();
-  const running = machine.run(instructions);
+  let isOver = false;
+  const running = machine.run(instructions).finally(() => (isOver = true));
   const acting = during?.(machine);
-  const ending = await runNeighbour(neighbour);
+  const ending = await runNeighbour(neighbour, async (done) => {
+    for (let turn = 0; turn < PACE_TURNS_MAX && !isOver; turn++) {
+      if (machine.instructions >= done * instructions) break;
+      await platform.yieldToEventLoop();
+    }
+  });
   await acting;
   const result = await running;
   const verdict: Verdict = { result, machine, slices, workMax, output: output.text };
