@@ -209,7 +209,13 @@ export interface SymbolLookup {
   addressOf(name: string): bigint | undefined;
 }
 
-function checked(label: string, text: string, spec: ValueSpec, symbols: SymbolLookup | null) {
+/** Reads a text by its kind: what `call.number` and `call.address` give. Throws UsageError. */
+export function readValue(
+  label: string,
+  text: string,
+  spec: ValueSpec,
+  symbols: SymbolLookup | null = null,
+): string | number | bigint {
   switch (spec.kind) {
     case "integer":
       return integerOf(label, text, spec);
@@ -282,7 +288,7 @@ class CheckedCall implements Call {
     if (texts === undefined) return;
     this.#values.set(
       name,
-      texts.map((text) => checked(label, text, spec, symbols)),
+      texts.map((text) => readValue(label, text, spec, symbols)),
     );
   }
 

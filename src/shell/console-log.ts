@@ -28,6 +28,8 @@ export interface WaitFor {
   /** Wall time; null waits for ever. */
   readonly timeoutMs: number | null;
   readonly signal: AbortSignalLike;
+  /** Nothing more will come: looks once. */
+  readonly isOver?: boolean;
 }
 
 /** First position of `needle` in `bytes` at or behind `from`, or -1. */
@@ -129,6 +131,7 @@ export class ConsoleLog {
     };
     const found = look();
     if (found >= 0) return Promise.resolve({ kind: "found", position: found });
+    if (what.isOver === true) return Promise.resolve({ kind: "ended" });
     if (what.signal.aborted) return Promise.resolve({ kind: "aborted" });
     return new Promise((resolve) => {
       const settle = (outcome: WaitOutcome) => {

@@ -21,6 +21,7 @@ import type { SymbolLookup } from "./call.ts";
 import type { AbortSignalLike, DiskSpec, SessionStreams } from "./command.ts";
 import { ConsoleLog } from "./console-log.ts";
 import type { EventRing } from "./event-ring.ts";
+import { Recorder, type Recording } from "./recorder.ts";
 import type { GuestFiles, World } from "./world.ts";
 
 /** What a machine is made of: what `vm info` shows and `vm set` changes. Paths are absolute. */
@@ -116,6 +117,7 @@ export class Vm {
   #lastResult: RunResult | null = null;
   readonly #attachments = new Set<() => void>();
   #isRemoved = false;
+  #recorder: Recorder | null = null;
 
   private constructor(spec: VmSpec, services: VmServices, made: Made) {
     this.name = spec.name;
@@ -204,9 +206,13 @@ export class Vm {
     await this.machine.boot();
   }
 
-  /** Boots and lets it run in the background; how that ends is an event and `lastResult`. */
-  async start(): Promise<void> {
+  /**
+   * Boots and lets it run in the background, or stands paused before its first instruction; how the
+   * run ends is an event and `lastResult`.
+   */
+  async start(options: { readonly isPaused?: boolean } = {}): Promise<void> {
     await this.boot();
+    if (options.isPaused === true) this.machine.pause();
     this.#goOn();
   }
 
@@ -328,7 +334,9 @@ export class Vm {
         resolve(outcome);
       };
       const look = () => {
-        if (states.includes(this.state)) settle("reached");
+        // a machine that ended has a result a moment later
+        const isEnding = this.state === "terminated" && this.#run !== null;
+        if (states.includes(this.state) && !isEnding) settle("reached");
         else if (this.#isRemoved) settle("removed");
         else if (signal.aborted) settle("aborted");
       };
@@ -349,6 +357,13 @@ export class Vm {
     if (this.state === "created" || this.state === "terminated") return;
     const how = `\`vm stop ${this.name}\` or \`vm destroy ${this.name} --keep\` ends it`;
     throw new VmError("bad-state", `${what}: ${this.name} is ${this.state}; ${how}`);
+  }
+
+  /** Refuses while nothing runs that could take what is typed. */
+  checkStarted(): void {
+    if (this.state === "running" || this.state === "paused") return;
+    const how = `\`vm start ${this.name}\` starts it`;
+    throw new VmError("bad-state", `${this.name} is ${this.state}; ${how}`);
   }
 
   /** Makes the machine anew with the change; the old one stays when that fails. */
@@ -393,6 +408,7 @@ export class Vm {
     this.#isRemoved = true;
     this.detachAll();
     await this.#drop();
+    await this.#recorder?.stop();
     this.#settleWaits();
   }
 
@@ -412,6 +428,59 @@ export class Vm {
     } finally {
       if (!this.#isRemoved) this.#tell("detached", "console");
     }
+  }
+
+  /**
+   * Calls `onMore` at once and whenever the console has said more, one call at a time, until the
+   * machine is over, or gone, or the signal is aborted.
+   */
+  async follow(signal: AbortSignalLike, onMore: () => Promise<void>): Promise<"ended" | "aborted"> {
+    let wake = () => {};
+    const stir = () => wake();
+    const endOutput = this.log.onAppend(stir);
+    signal.addEventListener("abort", stir);
+    this.#waits.add(stir);
+    try {
+      for (;;) {
+        const end = this.log.end;
+        await onMore();
+        if (signal.aborted) return "aborted";
+        if (this.log.end > end) continue;
+        if (this.#isRemoved || this.state === "terminated") return "ended";
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    } finally {
+      endOutput();
+      signal.removeEventListener("abort", stir);
+      this.#waits.delete(stir);
+    }
+  }
+
+  /** Starts a recording. Throws VmError "busy" when one goes on, "io". */
+  async record(file: string): Promise<void> {
+    if (this.#recorder !== null) {
+      const text = `${this.name} is being recorded into ${this.#recorder.file}`;
+      throw new VmError("busy", `${text}; \`console record ${this.name} --stop\` ends that`);
+    }
+    this.#recorder = await Recorder.open(file, this.name, this.log, this.#services.world);
+  }
+
+  /** The file of the recording that goes on. */
+  get recordingFile(): string | null {
+    return this.#recorder?.file ?? null;
+  }
+
+  /** Ends the recording. Throws VmError "bad-state" when there is none, "io". */
+  async stopRecording(): Promise<Recording> {
+    const recorder = this.#recorder;
+    if (recorder === null) {
+      const how = `\`console record ${this.name} FILE\` starts one`;
+      throw new VmError("bad-state", `${this.name} is not being recorded; ${how}`);
+    }
+    this.#recorder = null;
+    return recorder.stop();
   }
 
   /** Ends every attachment; how many there were. */

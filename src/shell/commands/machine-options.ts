@@ -3,7 +3,6 @@
  *
  * Used by commands/run.ts and commands/vm.ts.
  */
-import { z } from "zod";
 import { diskOf } from "../call.ts";
 import { type Call, type CommandOption, UsageError } from "../command.ts";
 import type { VmSpec } from "../vm.ts";
@@ -82,11 +81,3 @@ export function specOf(
     htif: call.has("htif"),
   };
 }
-
-/** How a run ended, as data. */
-export const RunEnd = z.object({
-  kind: z.string().describe("poweroff, failure, htif, idle, memory, trap-loop, break, ..."),
-  code: z.number().optional().describe("what the guest asked for"),
-  hart: z.number().optional(),
-  pc: z.string().optional().describe("0x..."),
-});
