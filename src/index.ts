@@ -2,6 +2,7 @@
  * index: the public API, the same on every JavaScript host. node.ts and browser.ts add the
  * platform.
  */
+/// <reference lib="esnext.disposable" preserve="true" />
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
 export type { BlockBackend } from "./device/block/contract.ts";
 export { MemoryBackend } from "./device/block/memory.ts";

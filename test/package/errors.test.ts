@@ -12,7 +12,7 @@ const union = /export type VmErrorCode =([^;]+);/.exec(read("src/errors.ts"))?.[
 const codes = [...union.matchAll(/"([a-z-]+)"/g)].map(([, code]) => code);
 const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts"))
-  .map((name) => read(`src/${name}`));
+  .map((name) => ({ name, text: read(`src/${name}`) }));
 
 test("the codes are a closed set in alphabetical order", () => {
   assert.ok(codes.length >= 13, codes.join(", "));
@@ -26,15 +26,22 @@ test("docs/errors.md has a section for each code and no other", () => {
 
 test("each code is thrown somewhere", () => {
   for (const code of codes) {
-    const isUsed = sources.some((text) => text.includes(`"${code}"`) && text.includes("VmError"));
+    const isUsed = sources.some(
+      ({ text }) => text.includes(`"${code}"`) && text.includes("VmError"),
+    );
     assert.ok(isUsed, `nothing throws "${code}"`);
   }
 });
 
-test("no other class of error is thrown to callers, nor a bare Error", () => {
-  const allowed = /new (VmError|UsageError|CommandFailed|Error)\(/;
-  for (const text of sources) {
-    for (const [thrown] of text.matchAll(/throw new \w+\(/g)) assert.match(thrown, allowed);
+test("the library throws no other class", () => {
+  for (const { name, text } of sources) {
+    // the shell has errors of its own, which become lines and exit statuses; checks throw Error
+    if (/^(shell|contract)\/|^cli\.ts$/.test(name)) continue;
+    for (const [thrown] of text.matchAll(/throw new \w+\(/g)) {
+      // virtio/transport.ts catches it: the guest's fault, which stops the device
+      if (name.startsWith("device/virtio/") && thrown === "throw new BadQueue(") continue;
+      assert.is(thrown, "throw new VmError(", name);
+    }
   }
 });
 
