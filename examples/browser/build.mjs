@@ -2,9 +2,18 @@
 //
 //   node examples/browser/build.mjs [--out FOLDER] [--guest NAME]...
 //
-// --out FOLDER   where to; default dist/browser. What is in it goes.
+// --out FOLDER   where to; default dist/browser. What else is in it stays.
 // --guest NAME   puts a prepared guest's files beside the page (rivulet guest prepare debian)
-import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -45,7 +54,7 @@ export async function buildPage(folder = PAGE_FOLDER, guests = []) {
   await build({
     configFile: join(here, "vite.config.mjs"),
     logLevel: "warn",
-    build: { outDir: folder },
+    build: { outDir: folder, emptyOutDir: false },
   });
   mkdirSync(join(folder, "guests"), { recursive: true });
   for (const { folder: files, manifest } of found) {
@@ -56,16 +65,27 @@ export async function buildPage(folder = PAGE_FOLDER, guests = []) {
   writeFileSync(join(folder, "guests/index.json"), JSON.stringify(guests));
 }
 
-/** Bundles the page into PAGE_FOLDER unless it is there and current. */
+/** Bundles the page into PAGE_FOLDER unless it is there and current; it is there whole or not. */
 export async function buildPageOnce() {
-  if (!isCurrent()) await buildPage();
+  if (isCurrent()) return;
+  const fresh = `${PAGE_FOLDER}-${process.pid}`;
+  try {
+    await buildPage(fresh);
+    rmSync(PAGE_FOLDER, { recursive: true, force: true });
+    renameSync(fresh, PAGE_FOLDER);
+  } catch (error) {
+    // Another process may have put its own there meanwhile.
+    if (!isCurrent()) throw error;
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { values } = parseArgs({
     options: { out: { type: "string" }, guest: { type: "string", multiple: true } },
   });
-  const folder = values.out === undefined ? PAGE_FOLDER : resolve(values.out);
+  const folder = resolve(values.out ?? PAGE_FOLDER);
   try {
     await buildPage(folder, values.guest ?? []);
     console.log(`${folder}: serve it with any static server`);

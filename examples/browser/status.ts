@@ -17,6 +17,12 @@ const frames = element("frames");
 const time = element("time");
 const state = element("state");
 
+/** 44 KB, 81.4 MB. */
+function bytesText(bytes: number): string {
+  const kilobytes = bytes / 1024;
+  return kilobytes < 1000 ? `${Math.round(kilobytes)} KB` : `${(kilobytes / 1024).toFixed(1)} MB`;
+}
+
 const count = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
 /** 3723.4 as 1:02:03. */
@@ -36,7 +42,7 @@ export function showState(kind: string, text = kind): void {
 function show(stats: RemoteStats, speed: number): void {
   mips.textContent = `${speed.toFixed(speed < 10 ? 1 : 0)} MIPS`;
   instructions.textContent = count.format(stats.instructions);
-  frames.textContent = `${((stats.framesUsed * FRAME_BYTES) / 2 ** 20).toFixed(1)} MB`;
+  frames.textContent = bytesText(stats.framesUsed * FRAME_BYTES);
   time.textContent = clockText(stats.ticks / TICKS_PER_SECOND);
 }
 

@@ -7,7 +7,6 @@ export default {
   build: {
     target: "es2022",
     outDir: fileURLToPath(new URL("../../dist/browser", import.meta.url)),
-    emptyOutDir: true,
     // The page's policy for scripts allows no data: URLs.
     assetsInlineLimit: 0,
   },

@@ -42,6 +42,7 @@ export const CROSS_BINUTILS = program(
 );
 export const NATIVE_COMPILER = program("gcc", "gcc");
 export const APT = program("apt-get", "apt");
+export const CHROMIUM = program("chromium", "chromium");
 
 /**
  * Where Debian's package puts firmware for the virt machine: entered with a2 naming what comes
