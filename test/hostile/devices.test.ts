@@ -227,7 +227,8 @@ test("random values to the finisher too: each end is said", async () => {
     });
   }
   console.log(JSON.stringify([...kinds]));
-  for (const kind of ["poweroff", "failure", "reboot", "rebooted"]) assert.ok(kinds.has(kind), kind);
+  for (const kind of ["poweroff", "failure", "reboot", "rebooted"])
+    assert.ok(kinds.has(kind), kind);
 });
 
 test.run();
