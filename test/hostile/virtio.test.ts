@@ -6,6 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { MemoryBackend } from "../../src/device/block/memory.ts";
 import { RAM } from "../helpers/guest-program.ts";
+import { DISK_KINDS, DISKS } from "./disks.ts";
 import { type Descriptor, INDIRECT, NEEDS_RESET, NEXT, Rings, VERSION_1, WRITE } from "./rings.ts";
 import { FREE, Script } from "./script.ts";
 import { besiege } from "./yard.ts";
@@ -260,6 +261,39 @@ test("requests for a disk that make no sense are I/O errors or a reset", async (
     },
   });
 });
+
+for (const kind of DISK_KINDS) {
+  test(`a disk that is ${kind}: every request comes back, with data or an error`, async () => {
+    const script = new Script();
+    const rings = new Rings(script, DISK);
+    rings.start(1);
+    const statuses: number[] = [];
+    for (let request = 0; request < 24; request++) {
+      const isWrite = request % 3 === 2;
+      script.store(8, BUFFER, isWrite ? 1 : request % 3 === 1 ? 4 : 0);
+      script.store(8, BUFFER + 8, request).store(1, BUFFER + 64, 0xee);
+      const data = { gpa: BUFFER + 0x1000, bytes: SECTOR, flags: isWrite ? 0 : WRITE };
+      const status = { gpa: BUFFER + 64, bytes: 1, flags: WRITE };
+      rings.chain(0, { gpa: BUFFER, bytes: 16 }, data, status);
+      rings.offer(0);
+      script.spin(20_000);
+      statuses.push(script.load(1, BUFFER + 64));
+    }
+    await besiege({
+      ...{ kernel: script.program(), disks: [DISKS[kind]()], instructions: 5_000_000 },
+      accepted: ["poweroff"],
+      inspect: ({ machine }) => {
+        const seen = statuses.map((step) => Number(Script.answer(machine.view, step)));
+        assert.ok(
+          seen.every((status) => status <= 1),
+          seen.join(" "),
+        );
+        if (kind === "sound" || kind === "late") assert.ok(!seen.includes(1), seen.join(" "));
+        if (kind === "failing") assert.ok(seen.filter((status) => status === 1).length >= 16);
+      },
+    });
+  });
+}
 
 /** A table of `count` descriptors of one byte each, put there by the test instead of the guest. */
 function longTable(count: number, flags: number): Uint8Array {
