@@ -115,10 +115,13 @@ function runOnce(words: readonly string[], parts: ShellParts): Promise<number> {
 }
 
 /** Runs a script, or stdin line by line as it comes. */
-async function runScript(invocation: Invocation, parts: ShellParts): Promise<number> {
+async function runScript(
+  invocation: Invocation,
+  parts: ShellParts,
+  session: Session,
+): Promise<number> {
   const { world } = parts;
   const { script = "-", words, isKeepingGoing } = invocation;
-  const session = new Session(world.folder);
   session.setArguments(script, words);
   const isStdin = script === "-";
   const text = isStdin
@@ -152,9 +155,12 @@ async function runShell(
 ): Promise<number> {
   const { world } = parts;
   if (invocation.script === undefined && world.streams.isTerminal) return runPrompt(parts);
-  const outcome = await runScript(invocation, parts);
-  const isOver = invocation.script !== undefined && invocation.script !== "-";
-  return door === null || isOver || outcome !== 0 ? outcome : serve(door, world);
+  const session = new Session(world.folder);
+  const status = await runScript(invocation, parts, session);
+  // the end of stdin is not the end of a process that others use
+  const isFromFile = invocation.script !== undefined && invocation.script !== "-";
+  const isOver = isFromFile || session.exit !== null || status !== 0;
+  return door === null || isOver ? status : serve(door, world);
 }
 
 /** Runs a command line; the exit status. Throws UsageError and VmError. */

@@ -5,7 +5,7 @@
  * Holds   a variable is replaced when its statement runs, never re-read: its value is one piece of
  *         a word, whatever is in it.
  *
- *   words       separated by blanks; statements by line ends and `;`; `#` at a word's begin: comment
+ *   words       separated by blanks; statements by line ends and `;`; # begins a comment
  *   'text'      as it stands          "text"  with $NAME and \" \\ \$
  *   \c          c itself when c means something here (blank ' " \ $ ; #); else both: \n stays \n
  *   \LINE-END   the statement goes on in the next line

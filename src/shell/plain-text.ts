@@ -5,7 +5,7 @@
  * Used by commands/console.ts.
  */
 
-/** CSI, OSC and other sequences of ECMA-48, then control characters; a cut one stands at the end. */
+/** Escape sequences of ECMA-48: CSI, OSC, the other strings, charset choices, single letters. */
 const SEQUENCES =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   /\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b]*\x1b\\|\x1b[ -/]+[0-~]|\x1b[0-OQ-WYZ\\`-~]/g;

@@ -1,5 +1,6 @@
 /**
- * fake: a world without files, terminal or network, and streams that keep what they were told.
+ * fake: a world without terminal and network, its files in memory, and streams that keep what they
+ * were told.
  *
  * Used by the suites of test/shell/.
  */
@@ -13,6 +14,7 @@ import { Fleet } from "../../src/shell/fleet.ts";
 import { COMMANDS } from "../../src/shell/registry.ts";
 import { Abort, Session } from "../../src/shell/session.ts";
 import type { World } from "../../src/shell/world.ts";
+import { elfProgram, emitHang, FINISHER } from "../helpers/guest-program.ts";
 
 /** What was said where. */
 export interface Said {
@@ -20,44 +22,32 @@ export interface Said {
   err: string;
 }
 
-/** A world of nothing but the built-in guest; `files` are its files, by absolute path. */
-export function fakeWorld(
-  files: Map<string, Uint8Array> = new Map(),
-  said: Said = spoken(),
-): World {
-  const platform = nodePlatform();
-  const unused = (what: string) => () => {
-    throw new VmError("unsupported", `the fake world has no ${what}`);
+/** A guest that powers off at once. */
+function endingGuest(): Uint8Array {
+  return elfProgram((a) => {
+    a.li("t0", FINISHER);
+    a.li("t1", 0x5555);
+    a.sw("t1", "t0", 0);
+    emitHang(a);
+  });
+}
+
+type Files = Map<string, Uint8Array>;
+
+function fakeFiles(files: Files): Partial<World> {
+  const read = (path: string) => {
+    const bytes = files.get(path);
+    if (bytes === undefined) throw new VmError("bad-file", `${path}: there is no such file`);
+    return bytes;
   };
   return {
-    version: "0.0.0",
-    folder: "/here",
-    columns: 80,
-    isProgressLive: false,
-    resolvePath: posix.resolve,
-    split: (args, types) =>
-      parseArgs({
-        args: [...args],
-        options: Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { type }])),
-        allowPositionals: true,
-        strict: false,
-        tokens: true,
-      }).tokens,
-    streams: { ...fakeStreams(said) },
-    say: (text) => void (said.err += text),
-    print: (text) => void (said.out += text),
-    readFile: async (path) => {
-      const bytes = files.get(path);
-      if (bytes === undefined) throw new VmError("bad-file", `${path}: there is no such file`);
-      return bytes;
-    },
+    readFile: async (path) => read(path),
+    openDisk: async (path) => new MemoryBackend(read(path)),
     writeFile: async (path, bytes) => void files.set(path, bytes),
     openWriter: async (path) => {
       files.set(path, new Uint8Array(0));
       return {
-        write: (bytes) => {
-          files.set(path, Buffer.concat([files.get(path) as Uint8Array, bytes]));
-        },
+        write: (bytes) => void files.set(path, Buffer.concat([read(path), bytes])),
         close: async () => {},
       };
     },
@@ -65,32 +55,58 @@ export function fakeWorld(
       const names = [...files.keys()].filter((path) => posix.dirname(path) === posix.join(folder));
       return names.map((path) => posix.basename(path));
     },
-    listenControl: unused("control sockets"),
-    connectControl: unused("control sockets"),
-    openPrompt: unused("terminal"),
-    loadHistory: () => [],
-    saveHistory: () => {},
-    openDisk: async (path) => {
-      const bytes = files.get(path);
-      if (bytes === undefined) throw new VmError("bad-file", `${path}: there is no such file`);
-      return new MemoryBackend(bytes);
-    },
-    guests: {
-      builtin: BUILTIN_GUEST_NAME,
-      preparable: ["debian"],
-      list: () => [],
-      prepare: unused("network"),
-      remove: (name) => {
-        throw new VmError("not-found", `guest "${name}": there is none`);
-      },
-      files: async (name) => (name === BUILTIN_GUEST_NAME ? { kernel: builtinGuest() } : null),
-    },
-    createHost: (options) => Host.create({ arenaBytes: 256 << 20, ...options }),
+  };
+}
+
+/** The built-in guest, and one named "debian" that powers off at once. */
+const fakeGuests: World["guests"] = {
+  builtin: BUILTIN_GUEST_NAME,
+  preparable: ["debian"],
+  list: () => [],
+  prepare: async (name, { onProgress }) => {
+    onProgress({ step: "fetching", percent: 50 });
+    return { name, release: "trixie", packages: [], folder: `/cache/${name}`, bytes: 1 };
+  },
+  remove: () => {},
+  files: async (name) => {
+    if (name === BUILTIN_GUEST_NAME) return { kernel: builtinGuest() };
+    return name === "debian" ? { kernel: endingGuest() } : null;
+  },
+};
+
+/** Splits as the binary does. */
+export const split: World["split"] = (args, types) =>
+  parseArgs({
+    args: [...args],
+    options: Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { type }])),
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  }).tokens;
+
+/** A world of guests and `files`, by absolute path; nobody types. */
+export function fakeWorld(files: Files = new Map(), said: Said = spoken()): World {
+  const platform = nodePlatform();
+  const world: Partial<World> = {
+    ...fakeFiles(files),
+    version: "0.0.0",
+    folder: "/here",
+    columns: 80,
+    isProgressLive: false,
+    resolvePath: posix.resolve,
+    split,
+    streams: fakeStreams(said),
+    say: (text) => void (said.err += text),
+    print: (text) => void (said.out += text),
+    guests: fakeGuests,
+    createHost: (options) => Host.create({ arenaBytes: 1 << 30, ...options }),
     onSignal: () => () => {},
     monotonicMs: platform.monotonicMs,
     wallMs: platform.wallMs,
     after: platform.after,
   };
+  // what is missing here, a command that is not told so must not touch
+  return world as World;
 }
 
 /** Nothing said yet. */
@@ -117,8 +133,15 @@ export function fakeStreams(said: Said): SessionStreams {
   };
 }
 
-/** Somebody who calls commands in a fake world. */
-export function fakeCaller(world = fakeWorld(), said: Said = spoken()): Caller & { said: Said } {
+/** Somebody who calls commands. */
+export interface FakeCaller extends Caller {
+  readonly session: Session;
+  readonly signal: Abort;
+  readonly said: Said;
+}
+
+/** A caller in a fake world. */
+export function fakeCaller(world = fakeWorld(), said: Said = spoken()): FakeCaller {
   return {
     world,
     fleet: new Fleet(world),

@@ -32,8 +32,8 @@ const attach = command({
   details: `
 Output begins with the last line. On a terminal Ctrl-A X detaches and Ctrl-A H helps; the machine
 goes on. From a pipe, input goes to the console as it comes, and the end of input ends nothing: the
-command is over when the machine is, or by \`console detach\` or Ctrl-C. Any number of terminals can be
-attached.`,
+command is over when the machine is, or by \`console detach\` or Ctrl-C. Any number of terminals
+can be attached.`,
   parameters: [VM],
   options: {},
   example: "console attach web",
@@ -70,8 +70,8 @@ const send = command({
   name: "send",
   summary: "type text at the machine's console",
   details: `
-C escapes stand for bytes: \\n \\r \\t \\e \\\\ \\xHH and the like; \\x03 is Ctrl-C. No line end is added.
-Several words are sent with one blank between them. The text waits until the guest takes it.`,
+C escapes stand for bytes: \\n \\r \\t \\e \\\\ \\xHH and the like; \\x03 is Ctrl-C. No line end is
+added. Several words are sent with a blank between them. The text waits until the guest takes it.`,
   parameters: [VM, { name: "TEXT", kind: "text", help: "text with C escapes", isRest: true }],
   options: { raw: { help: "send backslashes as they stand" } },
   example: "console send web 'uname -a\\n'",
@@ -99,7 +99,7 @@ const wait = command({
   details: `
 Looks at what was said since the text of the last \`console wait\`, or since \`vm start\`; what came
 before this command counts. Time is wall time. Exit status 1 when the text did not come in time, or
-the machine ended first. Note that a guest echoes what is typed: wait for the answer, not the echo.`,
+the machine ended first. A guest echoes what is typed: wait for the answer, not for the echo.`,
   parameters: [VM, { name: "TEXT", kind: "text", help: "text with C escapes" }],
   options: {
     timeout: { value: "TIME", kind: "duration", help: "such as 500ms, 60s, 2m; default 60s" },

@@ -24,7 +24,8 @@ function helpText(call: Call): string {
   if (call.has("markdown")) return commandsDocument(commands);
   if (family === undefined) {
     const intro = "Usage: rivulet [COMMAND | FAMILY COMMAND] [arguments] [options]";
-    return `${intro}\n\n${overview(commands)}\n\`help FAMILY\` and \`help FAMILY COMMAND\` say more.\n`;
+    const more = "`help FAMILY` and `help FAMILY COMMAND` say more.";
+    return `${intro}\n\n${overview(commands)}\n${more}\n`;
   }
   const single = commands.find((spec) => spec.family === "" && spec.name === family);
   if (single !== undefined) return commandHelp(single);

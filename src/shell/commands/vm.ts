@@ -435,8 +435,8 @@ const screendump = command({
   name: "screendump",
   summary: "save what a terminal on the machine's console would show",
   details: `
-FILE ending in .svg gets a picture with colours, any other the text; without FILE the text is printed. A
-serial line has no size: --size says how large the terminal is taken to be.`,
+FILE ending in .svg gets a picture with colours, any other the text; without FILE the text is
+printed. A serial line has no size: --size says how large the terminal is taken to be.`,
   parameters: [VM, { name: "FILE", kind: "file", help: "NAME.svg or NAME.txt", isOptional: true }],
   options: { size: { value: "80x24", kind: "text", help: "columns and rows" } },
   example: "vm screendump web screen.svg",

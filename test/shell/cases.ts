@@ -1,0 +1,48 @@
+/**
+ * cases: what must be there for the examples of the commands: a machine `web`, files, what was done
+ * before.
+ *
+ * Used by test/shell/commands.test.ts.
+ */
+import { guestProgramFiles } from "./case-files.ts";
+import { fakeCaller, fakeWorld, spoken } from "./fake.ts";
+
+/** A shell in a fake world. */
+export type Shell = Awaited<ReturnType<typeof setUp>>;
+
+/** Examples whose right status is not 0. */
+export const EXPECTED_STATUS: Readonly<Record<string, number>> = { exit: 3 };
+
+/** Where machine `web` is not running, prompt reached, when the example runs. */
+const BEFORE: Readonly<Record<string, string>> = {
+  "vm create": "vm destroy web",
+  "vm start": "vm destroy web --keep",
+  "vm resume": "vm pause web",
+  "vm set": "vm destroy web --keep",
+  "vm wait": "console send web 'poweroff\\n'",
+  "console attach": "console send web 'poweroff\\n'",
+  "console wait": "console send web 'echo login: \\n'",
+  "disk attach": "vm destroy web --keep",
+  "disk detach": "vm destroy web --keep; disk attach web root.img",
+};
+
+/** Does what must have been done before the command's example. */
+export async function prepare(name: string, shell: Shell): Promise<void> {
+  const lines = BEFORE[name];
+  if (lines === undefined) return;
+  const status = await shell.run(lines);
+  if (status !== 0) throw new Error(`before ${name}: ${shell.said.err}`);
+}
+
+/** Machine `web` at its prompt. */
+export async function setUp() {
+  const said = spoken();
+  const caller = fakeCaller(fakeWorld(guestProgramFiles(), said), said);
+  const run = (line: string) =>
+    caller.session.run(line, caller, { name: null, isKeepingGoing: false, label: "" });
+  const status = await run(
+    "vm create web --guest builtin --memory 16M --clock virtual --start; console wait web '> '",
+  );
+  if (status !== 0) throw new Error(said.err);
+  return { ...caller, run };
+}
