@@ -112,7 +112,7 @@ export const EXIT_MEMORY = 4;
 export const EXIT_TRAP_LOOP = 5;
 /** A store hit the HTIF tohost doubleword. */
 export const EXIT_HTIF = 6;
-/** EBREAK or a breakpoint for the debugger. */
+/** The debugger is to look: MACHINE_STOP says why, MACHINE_STOP_* where. */
 export const EXIT_BREAK = 7;
 export const BARREN_MAX = 1000000;
 
@@ -133,7 +133,7 @@ export const CHANGED_CONTEXT = 1;
 export const CHANGED_FLUSH = 2;
 
 // ---- machine block ----
-export const MACHINE_BYTES = 512;
+export const MACHINE_BYTES = 2048;
 export const MACHINE_HARTS = 0;
 export const MACHINE_RAM_PAGES = 4;
 /** Frame number of the stage-2 root. */
@@ -193,6 +193,45 @@ export const MACHINE_WORK_MAX = 248;
 /** Result of machineDigestPages: 32 bytes. */
 export const MACHINE_DIGEST = 216;
 
+
+// ---- debugger's part of the machine block (machineDebugApply after the tables were written) ----
+/** Breakpoints and watchpoints in the tables. */
+export const MACHINE_BREAKS = 256;
+export const MACHINE_WATCHES = 260;
+/** Number + 1 of the hart that stops after its next slot, 0 for none; its slots when that began. */
+export const MACHINE_STEP = 264;
+export const MACHINE_STEP_SLOTS = 272;
+/** 1: an EBREAK stops before it traps. */
+export const MACHINE_CATCH = 268;
+/** Why the debugger is to look (STOP_*), which hart, and at a watchpoint what was accessed. */
+export const MACHINE_STOP = 280;
+export const MACHINE_STOP_HART = 284;
+export const MACHINE_STOP_ADDRESS = 288;
+/** WATCH_READ or WATCH_WRITE, and the watchpoint's place in the table. */
+export const MACHINE_STOP_ACCESS = 296;
+export const MACHINE_STOP_INDEX = 300;
+/** Results of hartCsrRead and tlbEntryRead. */
+export const MACHINE_CSR_VALUE = 304;
+export const MACHINE_TLB_PAGE = 312;
+/** Virtual addresses (u64) of up to BREAKS_MAX breakpoints. */
+export const MACHINE_BREAK_TABLE = 512;
+export const BREAKS_MAX = 128;
+/** Up to WATCHES_MAX watchpoints: virtual address u64, length in bytes u32, WATCH_* bits u32. */
+export const MACHINE_WATCH_TABLE = 1536;
+export const WATCHES_MAX = 32;
+export const WATCH_BYTES = 16;
+export const WATCH_READ = 1;
+export const WATCH_WRITE = 2;
+export const STOP_NONE = 0;
+/** Before the instruction at a breakpoint. */
+export const STOP_BREAK = 1;
+/** Behind an instruction that touched a watchpoint. */
+export const STOP_WATCH = 2;
+/** The hart of MACHINE_STEP has used a slot. */
+export const STOP_STEP = 3;
+/** Before an EBREAK, with MACHINE_CATCH. */
+export const STOP_EBREAK = 4;
+
 // ---- run-loop part of the RUN block (transient: rebuilt from pc) ----
 /** Entry pointer, entry limit, chunk, page of pc; TLB arrays of the current regime. */
 export const HART_IP = 1000;
@@ -217,3 +256,15 @@ export const HART_NEXT_PC = 1064;
 /** MXR as the cached translations assume it; effective privilege of data accesses. */
 export const HART_MXR = 1072;
 export const HART_DATA_PRIV = 1076;
+/**
+ * The breakpoint at this pc is passed over while the hart has used this number of slots - 1: the
+ * stop before it has been told.
+ */
+export const HART_PASS_PC = 1080;
+export const HART_PASS_SLOTS = 1088;
+/**
+ * Watchpoint (place + 1, or 0) that the instruction under way touched; how (WATCH_*), and where.
+ */
+export const HART_WATCH = 1096;
+export const HART_WATCH_ACCESS = 1100;
+export const HART_WATCH_ADDRESS = 1104;

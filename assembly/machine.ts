@@ -14,6 +14,7 @@ import {
   HART_RESERVATION,
   HARTS_MAX,
   HART_BYTES,
+  MACHINE_BREAKS,
   MACHINE_BYTES,
   MACHINE_CLOCK,
   MACHINE_DIGEST,
@@ -26,9 +27,11 @@ import {
   MACHINE_WORK_MAX,
   RUN,
 } from "./layout";
+import { breaksCollect } from "./hart/break";
 import { fuseInit } from "./hart/fuse";
 import { hartReset, timeNowOf } from "./hart/state";
 import { sliceEcallDone, sliceMmioDone } from "./hart/slice";
+import { csrReadFor, csrWriteFor, tlbEntryFor } from "./machine/inspect";
 import { hartAt, hartEnter, hartLeave, runMachine } from "./machine/run";
 import {
   ARENA,
@@ -113,6 +116,30 @@ export function machineDelete(machine: u32): void {
   stage2Delete(machine);
   instructionDropAll();
   store<u32>(machine, 0, MACHINE_HARTS);
+  if (load<u32>(machine, MACHINE_BREAKS) != 0) machineDebugApply(machine);
+}
+
+/** The tables of break- and watchpoints were written: lets them apply from the next slot on. */
+export function machineDebugApply(machine: u32): void {
+  breaksCollect();
+  chunkReleaseAll();
+  instructionDropAll();
+  if (load<u32>(ARENA, ARENA_SLOT_OWNER) == machine) tlbDropAll(machine);
+}
+
+/** Reads a CSR as M-mode would into MACHINE_CSR_VALUE; 0 when there is none of that number. */
+export function hartCsrRead(machine: u32, hart: u32, csr: u32): u32 {
+  return csrReadFor(machine, hart, csr) ? 1 : 0;
+}
+
+/** Writes a CSR as M-mode would; 0 when there is none of that number, or it is read-only. */
+export function hartCsrWrite(machine: u32, hart: u32, csr: u32, low: u32, high: u32): u32 {
+  return csrWriteFor(machine, hart, csr, ((<u64>high) << 32) | low) ? 1 : 0;
+}
+
+/** The page that a place of a hart's TLBs holds, into MACHINE_TLB_PAGE; 0 when it is empty. */
+export function tlbEntryRead(machine: u32, hart: u32, array: u32, slot: u32): u32 {
+  return tlbEntryFor(machine, hart, array, slot) ? 1 : 0;
 }
 
 /** RAM back to ZERO and harts back to reset; counters and time go on. */

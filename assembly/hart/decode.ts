@@ -169,6 +169,7 @@ import {
 } from "./chunk";
 import { compressedExpand } from "../isa/compressed";
 import { FUSE_TABLE, workAdd } from "../memory/arena";
+import { breakMayStand } from "./break";
 
 /** Work (ARENA_WORK) of decoding one instruction, and of making a chunk ready. */
 const DECODE_WORK: u32 = 8;
@@ -662,7 +663,11 @@ export function decodeRun(chunk: usize, page: usize, offset: u32): void {
     }
     store<u16>(chunk + <usize>offset, <u16>(slot - 1), CHUNK_MAP);
     const half = <u32>load<u16>(page + <usize>offset);
-    if ((half & 3) != 3) {
+    const isShort = (half & 3) != 3;
+    if (breakMayStand(offset) && (isShort || offset != 4094)) {
+      put(at, OP_STRADDLE, 0, 0, 0, 0); // executed alone, once its pc is known to be no breakpoint
+      offset += isShort ? 2 : 4;
+    } else if (isShort) {
       const raw = compressedExpand(half);
       if (raw == 0) put(at, OP_SLOW, 0, 0, 0, 0);
       else decodeOne(at, raw, offset, 2);

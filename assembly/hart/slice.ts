@@ -9,6 +9,7 @@
 import {
   BARREN_MAX,
   CHANGED_FLUSH,
+  EXIT_BREAK,
   EXIT_BUDGET,
   EXIT_HTIF,
   EXIT_MEMORY,
@@ -17,6 +18,7 @@ import {
   EXIT_TRAP_LOOP,
   HART_BARREN,
   HART_CHANGED,
+  HART_CHUNK,
   HART_DATA_PRIV,
   HART_ID,
   HART_IP,
@@ -44,9 +46,10 @@ import {
   MACHINE_WORK_MAX,
   RUN,
 } from "../layout";
-import { ARENA, ARENA_WORK, workAdd } from "../memory/arena";
+import { ARENA, ARENA_WORK, SCRATCH_CHUNK, workAdd } from "../memory/arena";
 import { TLB_REGIME, itlbOf, tlbDropHart, tlbOf } from "../mmu/tlb";
 import { faultSet, regimeOf } from "../mmu/translate";
+import { breakHit, ebreakHit, watchForget, watchHit } from "./break";
 import { bitsOf, fetch, fetchSingle, pcOf } from "./fetch";
 import { interruptPending, interruptWakes } from "./interrupt";
 import { OP_STRADDLE } from "./ops";
@@ -148,14 +151,21 @@ function retired(machine: usize, outcome: u32, nextPc: u64): u32 {
   if (outcome != SLOW_JUMP) store<u64>(RUN, nextPc, HART_PC);
   accountRetired(machine, 1);
   changedApply(machine);
-  if (outcome == SLOW_NEXT) return EXIT_BUDGET;
+  const isWatched = watchHit(machine);
   if (outcome == SLOW_HTIF) return EXIT_HTIF;
-  sample(machine);
-  if (outcome == SLOW_WFI && load<u64>(RUN, HART_PC) == nextPc && !interruptWakes()) {
-    store<u32>(RUN, 1, HART_WAITING);
-    return SLICE_WAIT;
+  if (outcome != SLOW_NEXT) {
+    sample(machine);
+    if (outcome == SLOW_WFI && load<u64>(RUN, HART_PC) == nextPc && !interruptWakes()) {
+      store<u32>(RUN, 1, HART_WAITING);
+      return SLICE_WAIT;
+    }
   }
-  return EXIT_BUDGET;
+  return isWatched ? EXIT_BREAK : EXIT_BUDGET;
+}
+
+/** An instruction that is fetched by itself is in the scratch chunk: it may have a breakpoint. */
+function singleHit(machine: usize, pc: u64): bool {
+  return load<u32>(RUN, HART_CHUNK) == <u32>SCRATCH_CHUNK && breakHit(machine, pc);
 }
 
 /**
@@ -175,6 +185,7 @@ export function sliceRun(machine: usize, slots: u32): u32 {
       if (trapped(machine)) return EXIT_TRAP_LOOP;
       continue;
     }
+    if (!isReady && singleHit(machine, load<u64>(RUN, HART_PC))) return EXIT_BREAK;
     isReady = false;
     store<u32>(RUN, load<u32>(RUN, HART_IP) + (left << 3), HART_LIMIT);
     const why = interpret();
@@ -190,16 +201,21 @@ export function sliceRun(machine: usize, slots: u32): u32 {
     workAdd(SLOW_WORK);
     if (load<u8>(ip) == OP_STRADDLE) {
       isReady = fetchSingle(machine, pc);
-      if (isReady) continue;
+      if (isReady) {
+        if (breakHit(machine, pc)) return EXIT_BREAK;
+        continue;
+      }
       left--;
       if (trapped(machine)) return EXIT_TRAP_LOOP;
       continue;
     }
     const bits = bitsOf(ip);
+    watchForget();
     const outcome = slowExecute(machine, bits);
     if (outcome == SLOW_SBI) return EXIT_SBI;
     if (outcome == SLOW_MMIO) return EXIT_MMIO;
     if (outcome == SLOW_MEMORY) return EXIT_MEMORY;
+    if (outcome == SLOW_TRAP && ebreakHit(machine)) return EXIT_BREAK;
     left--;
     if (outcome == SLOW_TRAP) {
       if (trapped(machine)) return EXIT_TRAP_LOOP;
@@ -222,6 +238,7 @@ export function sliceMmioDone(machine: usize, value: u64, isOk: bool): void {
   if (!isStore) loadFinish(load<u32>(RUN, HART_MMIO_OP), value);
   store<u64>(RUN, load<u64>(RUN, HART_NEXT_PC), HART_PC);
   accountRetired(machine, 1);
+  watchHit(machine);
   sample(machine);
 }
 

@@ -7,7 +7,15 @@
  * Holds   the address is naturally aligned and in RAM, else a trap (Unprivileged 14.2, Privileged
  *         3.6.3).
  */
-import { HART_PHYSICAL, HART_RESERVATION, HART_TRAP_CAUSE, HART_TRAP_VALUE, RUN } from "../layout";
+import {
+  HART_PHYSICAL,
+  HART_RESERVATION,
+  HART_TRAP_CAUSE,
+  HART_TRAP_VALUE,
+  RUN,
+  WATCH_READ,
+} from "../layout";
+import { watchForget, watchNote } from "../hart/break";
 import { frameChanging } from "../memory/door";
 import { frameAddress } from "../memory/frames";
 import { ramPage, stage2Frame, stage2Read } from "../memory/stage2";
@@ -98,10 +106,11 @@ export function amoExecute(machine: usize, raw: u32, bits: u32): u32 {
     // an SC ends the reservation whether it succeeds or not
     store<u64>(RUN, NONE, HART_RESERVATION);
     if (reservation != physical) {
+      watchForget(); // nothing is stored
       regSet(rd, 1);
       return SLOW_NEXT;
     }
-  }
+  } else watchNote(machine, va, bytes, WATCH_READ);
   const frame = stage2Frame(machine, page);
   const at = frameAddress(frame) + <usize>(physical & 0xfff);
   const old = bytes == 8 ? load<u64>(at) : <u64>(<i64>load<i32>(at));

@@ -9,10 +9,12 @@
  *         belong to what follows.
  */
 import {
+  EXIT_BREAK,
   EXIT_BUDGET,
   EXIT_IDLE,
   HART_BYTES,
   HART_HSM,
+  HART_PC,
   HART_QUANTUM_POSITION,
   HART_RESERVATION,
   HART_SLOTS,
@@ -23,10 +25,16 @@ import {
   MACHINE_IDLE_UNTIL,
   MACHINE_QUANTUM,
   MACHINE_SLOTS,
+  MACHINE_STEP,
+  MACHINE_STEP_SLOTS,
+  MACHINE_STOP,
   MACHINE_TURN,
   MACHINE_WORK_MAX,
   RUN,
+  STOP_NONE,
+  STOP_STEP,
 } from "../layout";
+import { stopSet } from "../hart/break";
 import { interruptWakesOf, timerNextOf } from "../hart/interrupt";
 import { SLICE_LONG, SLICE_WAIT, contextUpdate, sample, sliceRun } from "../hart/slice";
 import { floatUpdate } from "../hart/slow";
@@ -103,6 +111,26 @@ function wakeOne(machine: usize): bool {
   return false;
 }
 
+/** A hart that waits uses its slots without stepping. */
+function waitSlots(machine: usize, block: usize, slots: u32, isStepping: bool): void {
+  store<u32>(block, load<u32>(block, HART_QUANTUM_POSITION) + slots, HART_QUANTUM_POSITION);
+  store<u64>(block, load<u64>(block, HART_SLOTS) + slots, HART_SLOTS);
+  store<u64>(machine, load<u64>(machine, MACHINE_SLOTS) + slots, MACHINE_SLOTS);
+  if (!isStepping) return;
+  store<u64>(machine, load<u64>(machine, MACHINE_STEP_SLOTS) + slots, MACHINE_STEP_SLOTS);
+}
+
+/** True when the hart of MACHINE_STEP has executed something; the stop is set then. */
+function isStepDone(machine: usize): bool {
+  const step = load<u32>(machine, MACHINE_STEP);
+  if (step == 0) return false;
+  const block = hartAt(machine, step - 1);
+  if (load<u64>(block, HART_SLOTS) == load<u64>(machine, MACHINE_STEP_SLOTS)) return false;
+  stopSet(machine, STOP_STEP, step - 1, load<u64>(block, HART_PC));
+  store<u32>(machine, step - 1, MACHINE_EXIT_HART);
+  return true;
+}
+
 /**
  * Runs at most `slots` slots over all harts; returns EXIT_*. EXIT_BUDGET comes early when the run
  * has done as much host work as MACHINE_WORK_MAX allows; at least one slot is used even so.
@@ -110,10 +138,12 @@ function wakeOne(machine: usize): bool {
 export function runMachine(machine: usize, slots: u32): u32 {
   slotTake(machine);
   store<u32>(ARENA, 0, ARENA_WORK);
+  store<u32>(machine, STOP_NONE, MACHINE_STOP);
   const workMax = load<u32>(machine, MACHINE_WORK_MAX);
   const quantum = load<u32>(machine, MACHINE_QUANTUM);
   const end = load<u64>(machine, MACHINE_SLOTS) + slots;
   for (;;) {
+    if (isStepDone(machine)) return EXIT_BREAK;
     const left = <u32>(end - load<u64>(machine, MACHINE_SLOTS));
     if (left == 0) return EXIT_BUDGET;
     if (load<u32>(ARENA, ARENA_WORK) > workMax) return EXIT_BUDGET;
@@ -125,6 +155,7 @@ export function runMachine(machine: usize, slots: u32): u32 {
       continue;
     }
     const share = min<u32>(min<u32>(left, quantum - position), SHARE_MAX);
+    const isStepping = load<u32>(machine, MACHINE_STEP) == turn + 1;
     if (isWaiting(block)) {
       if (allWait(machine)) {
         if (wakeOne(machine)) continue;
@@ -134,15 +165,12 @@ export function runMachine(machine: usize, slots: u32): u32 {
         store<u32>(block, 0, HART_WAITING);
         continue;
       }
-      // the slots of a hart that waits pass unused
-      store<u32>(block, position + share, HART_QUANTUM_POSITION);
-      store<u64>(block, load<u64>(block, HART_SLOTS) + share, HART_SLOTS);
-      store<u64>(machine, load<u64>(machine, MACHINE_SLOTS) + share, MACHINE_SLOTS);
+      waitSlots(machine, block, share, isStepping);
       continue;
     }
     hartEnter(machine, turn);
     if (position == 0) sample(machine);
-    const why = sliceRun(machine, share);
+    const why = sliceRun(machine, isStepping ? 1 : share);
     hartLeave(machine, turn);
     if (why == EXIT_BUDGET || why == SLICE_WAIT || why == SLICE_LONG) continue;
     store<u32>(machine, turn, MACHINE_EXIT_HART);

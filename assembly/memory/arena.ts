@@ -39,6 +39,9 @@ export const ARENA_CHUNK_FREE: usize = 56;
  * flushes and by the decoder, each about a nanosecond, and instructions that leave the hot loop.
  */
 export const ARENA_WORK: usize = 60;
+/** Breakpoints of all machines, and a bit for each halfword of a page that one may stand at. */
+export const ARENA_BREAKS: usize = 64;
+export const ARENA_BREAK_OFFSETS: usize = 256;
 
 export const TLB_TEMPLATE: usize = 65536;
 export const TLB_BASE: usize = 131072;

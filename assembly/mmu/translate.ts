@@ -20,6 +20,8 @@ import {
   MACHINE_COUNT_FILLS,
   MACHINE_TOHOST,
   RUN,
+  WATCH_READ,
+  WATCH_WRITE,
 } from "../layout";
 import { ARENA, ARENA_EPOCH } from "../memory/arena";
 import {
@@ -33,6 +35,7 @@ import {
   frameEntry,
 } from "../memory/frames";
 import { ramPage, stage2Frame, stage2Own, stage2Read } from "../memory/stage2";
+import { watchInPage, watchNote } from "../hart/break";
 import { MENVCFG_ADUE } from "../hart/state";
 import { pmpAllows, pmpPageUniform } from "./pmp";
 import {
@@ -186,6 +189,14 @@ export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
  * its own after 0, if it is RAM.
  */
 export function translateData(machine: usize, va: u64, bytes: u32, access: u32): u32 {
+  const kind = access == ACCESS_STORE ? WATCH_WRITE : WATCH_READ;
+  const outcome = translateFill(machine, va, bytes, access, !watchInPage(machine, va, kind));
+  if (outcome == 0) watchNote(machine, va, bytes, kind);
+  return outcome;
+}
+
+/** `mayFill` is false when each access of the page is to be looked at. */
+function translateFill(machine: usize, va: u64, bytes: u32, access: u32, mayFill: bool): u32 {
   const priv = load<u32>(RUN, HART_DATA_PRIV);
   if (walk(machine, va, access, priv) != 0) return TRANSLATE_TRAP;
   const physical = load<u64>(RUN, HART_PHYSICAL);
@@ -196,8 +207,9 @@ export function translateData(machine: usize, va: u64, bytes: u32, access: u32):
   const hart = load<u32>(RUN, HART_ID);
   const regime = load<u32>(RUN, HART_REGIME);
   const isUniform = load<u32>(RUN, HART_PMP_ACTIVE) == 0 || pmpPageUniform(physical);
+  const isPlain = mayFill && isUniform;
   if (access == ACCESS_LOAD) {
-    if (isUniform) {
+    if (isPlain) {
       store<u64>(machine, load<u64>(machine, MACHINE_COUNT_FILLS) + 1, MACHINE_COUNT_FILLS);
       tlbFillRead(hart, regime, va, stage2Read(machine, page));
     }
@@ -211,7 +223,7 @@ export function translateData(machine: usize, va: u64, bytes: u32, access: u32):
   }
   const entry = frameEntry(frame);
   if (
-    isUniform &&
+    isPlain &&
     load<u32>(entry, FRAME_CHUNK) == 0 &&
     load<u32>(entry, FRAME_WALK_EPOCH) != load<u32>(ARENA, ARENA_EPOCH) &&
     (load<u64>(machine, MACHINE_TOHOST) ^ physical) >> 12 != 0

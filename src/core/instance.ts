@@ -31,6 +31,10 @@ export interface CoreExports extends Record<string, unknown> {
   machineFlush(machine: number, what: number): void;
   pageRead(machine: number, gfn: number): number;
   pageWrite(machine: number, gfn: number): number;
+  machineDebugApply(machine: number): void;
+  hartCsrRead(machine: number, hart: number, csr: number): number;
+  hartCsrWrite(machine: number, hart: number, csr: number, low: number, high: number): number;
+  tlbEntryRead(machine: number, hart: number, array: number, slot: number): number;
   machineDigestPages(machine: number): void;
 }
 
