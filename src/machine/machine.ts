@@ -529,6 +529,7 @@ export class Machine {
 
   stats(): MachineStats {
     this.#needAlive();
+    this.#clock.update(this.#view); // the host's clock goes on while every hart waits
     return {
       instructions: this.#view.retired,
       slots: this.#view.slots,
