@@ -21,7 +21,10 @@ export type Host = AnyHost;
 
 /** Makes hosts; the platform is this window's or worker's unless another one is given. */
 export const Host = {
-  /** Reserves the arena and instantiates the core. Throws "bad-config", "no-memory", "not-found". */
+  /**
+   * Reserves the arena and instantiates the core. Throws "bad-config", "no-memory", or "not-found"
+   * when machine.wasm is not served.
+   */
   create(options: Partial<HostOptions> = {}): Promise<AnyHost> {
     return AnyHost.create({ platform: browserPlatform(), ...options });
   },
@@ -52,6 +55,11 @@ function absolute(url: string | URL): string {
   return new URL(url, globalThis.location.href).href;
 }
 
+/** These words, in this form, are what bundlers look for. */
+function startWorker(): Worker {
+  return new Worker(new URL("./browser-worker.js", import.meta.url), { type: "module" });
+}
+
 /** Makes machines that run in a worker each, so that the page stays free for its user. */
 export const RemoteMachine = {
   /**
@@ -62,14 +70,15 @@ export const RemoteMachine = {
     config: RemoteMachineConfig,
     { worker, coreUrl, arenaBytes }: RemoteMachineOptions = {},
   ): Promise<AnyRemoteMachine> {
-    // These words, in this form, are what bundlers look for.
-    const thread =
-      worker ?? new Worker(new URL("./browser-worker.js", import.meta.url), { type: "module" });
     const options = { arenaBytes, coreUrl: coreUrl === undefined ? undefined : absolute(coreUrl) };
     const disks = config.disks?.map(({ source, mode }) => ({
       source: typeof source === "string" || source instanceof URL ? absolute(source) : source,
       mode,
     }));
-    return AnyRemoteMachine.create(workerThread(thread), { ...config, disks }, options);
+    return AnyRemoteMachine.create(
+      workerThread(worker ?? startWorker()),
+      { ...config, disks },
+      options,
+    );
   },
 };

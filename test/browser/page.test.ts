@@ -78,8 +78,8 @@ testNeeding(test, [CHROMIUM], "the built-in guest boots at once and answers", as
     typeof SharedArrayBuffer === "undefined",
   ]);
   assert.equal(isolated, [false, true], "no special headers, no shared memory");
-  const marks = await it.page.evaluate(() =>
-    performance.getEntriesByType("mark").map(({ name }) => name),
+  const marks = await it.page.evaluate(
+    "performance.getEntriesByType('mark').map(({ name }) => name)",
   );
   assert.equal(marks, ["rivulet:first-instruction", "rivulet:first-output"]);
   nothingWrong(it);
