@@ -229,7 +229,7 @@ export function mutationNamed(title: string): Mutation {
 }
 
 /** Finds `from` however it is broken into lines. */
-function finderOf({ from }: Mutation): RegExp {
+export function finderOf({ from }: Pick<Mutation, "from">): RegExp {
   const tokens = from.match(/\w+|[^\w\s]/g) ?? [];
   const escaped = tokens.map((token) => token.replace(/[^\w]/g, "\\$&"));
   return new RegExp(escaped.join("\\s*").replaceAll("\\)", ",?\\s*\\)"));

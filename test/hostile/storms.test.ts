@@ -5,6 +5,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { EXIT_BUDGET } from "../../assembly/layout.ts";
 import type { Assembler, Reg } from "../../src/asm/index.ts";
 import type { MachineConfig, RunResult } from "../../src/node.ts";
 import {
@@ -14,6 +15,7 @@ import {
   imageProgram,
   KERNEL,
   RAM,
+  smallHost,
   UART,
 } from "../helpers/guest-program.ts";
 import { Random, seedOf } from "../helpers/random.ts";
@@ -334,6 +336,41 @@ test("a machine that takes all memory waits alone; the others run to their ends"
   });
   assert.match(reasons, /paused memory/);
 });
+
+/** Instructions that cost a hundred times what others do, each alone in a loop. */
+const COSTLY: Record<string, (a: Assembler) => void> = {
+  "reads of the time": forever((a) => a.csrr("t0", "time")),
+  "atomic operations": forever(
+    (a) => a.amoaddD("t1", "t1", "t0"),
+    (a) => a.li("t0", RAM + 0x10000),
+  ),
+  "stores across pages": forever(
+    (a) => a.sd("t1", "t0", -4),
+    (a) => a.li("t0", RAM + 0x10000),
+  ),
+  "writes of satp": forever((a) => a.csrw("satp", "t0")),
+  "stores into the code that runs": forever(
+    (a) => a.sw("t1", "t0", 0),
+    (a) => {
+      a.la("t0", "forever");
+      a.lw("t1", "t0", 0);
+    },
+  ),
+};
+
+for (const [what, build] of Object.entries(COSTLY)) {
+  test(`${what} make a slice shorter`, async () => {
+    const host = await smallHost();
+    const machine = host.createMachine({ kernel: elfProgram(build), memoryBytes: "2M" });
+    await machine.boot();
+    await machine.run(1000);
+    const before = machine.view.slots;
+    assert.is(machine.view.run(1_000_000), EXIT_BUDGET);
+    const slots = machine.view.slots - before;
+    assert.ok(slots < 100_000, `${slots} slots at a time`);
+    host.dispose();
+  });
+}
 
 // ---- SBI and HTIF ----
 
