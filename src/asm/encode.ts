@@ -114,13 +114,15 @@ const fd = (reg: FReg) => f(reg) << 7;
 const fs1 = (reg: FReg) => f(reg) << 15;
 const fs2 = (reg: FReg) => f(reg) << 20;
 
-const ROUNDING = { rne: 0, rtz: 1, rdn: 2, rup: 3, rmm: 4, dyn: 7 };
+/** Rounding modes as the field has them. */
+export const ROUNDING = { rne: 0, rtz: 1, rdn: 2, rup: 3, rmm: 4, dyn: 7 } as const;
 function rounding(mode: Rounding = "dyn"): number {
   const field = typeof mode === "number" ? ranged(mode, 0, 7, 1, "rounding mode") : ROUNDING[mode];
   return field << 12;
 }
 
-const ORDERING = { "": 0, rl: 1, aq: 2, aqrl: 3 };
+/** Ordering bits as the field has them. */
+export const ORDERING = { "": 0, rl: 1, aq: 2, aqrl: 3 } as const;
 const ordering = (order: Ordering = "") => ORDERING[order] << 25;
 
 /** Set of `i`, `o`, `r`, `w` as the four bits of a fence. */
@@ -135,16 +137,11 @@ function fenceSet(letters: string): number {
   return bits;
 }
 
-function storeOffset(offset: number): number {
-  const bits = signed12(offset);
-  return ((bits >> 5) << 25) | ((bits & 31) << 7);
-}
-
 /**
  * Moves bits of a value to their places: triples of (lowest bit in the value, width, lowest bit in
  * the result).
  */
-function scatter(value: number, ...places: number[]): number {
+export function scatter(value: number, places: readonly number[]): number {
   let bits = 0;
   for (let at = 0; at < places.length; at += 3) {
     bits |= ((value >> places[at]) & ((1 << places[at + 1]) - 1)) << places[at + 2];
@@ -169,19 +166,36 @@ function notSp(field: number): number {
   return field;
 }
 
-const split6 = (value: number) => scatter(value, 0, 5, 2, 5, 1, 12);
+/** Where the bits of scattered immediates lie; asm/decode.ts reads them back from here. */
+export const PLACES = {
+  branch: [11, 1, 7, 1, 4, 8, 5, 6, 25, 12, 1, 31],
+  jump: [12, 8, 12, 11, 1, 20, 1, 10, 21, 20, 1, 31],
+  store: [0, 5, 7, 5, 7, 25],
+  split6: [0, 5, 2, 5, 1, 12],
+  wordOffset: [2, 1, 6, 3, 3, 10, 6, 1, 5],
+  doubleOffset: [3, 3, 10, 6, 2, 5],
+  wordSp: [2, 3, 4, 5, 1, 12, 6, 2, 2],
+  doubleSp: [3, 2, 5, 5, 1, 12, 6, 3, 2],
+  storeWordSp: [2, 4, 9, 6, 2, 7],
+  storeDoubleSp: [3, 3, 10, 6, 3, 7],
+  addi4spn: [2, 1, 6, 3, 1, 5, 4, 2, 11, 6, 4, 7],
+  addi16sp: [4, 1, 6, 5, 1, 2, 6, 1, 5, 7, 2, 3, 9, 1, 12],
+  cJump: [1, 3, 3, 4, 1, 11, 5, 1, 2, 6, 1, 7, 7, 1, 6, 8, 2, 9, 10, 1, 8, 11, 1, 12],
+  cBranch: [1, 2, 3, 3, 2, 10, 5, 1, 2, 6, 2, 5, 8, 1, 12],
+} as const;
+
+const storeOffset = (offset: number) => scatter(signed12(offset), PLACES.store);
+const split6 = (value: number) => scatter(value, PLACES.split6);
 const wordOffset = (offset: number) =>
-  scatter(ranged(offset, 0, 124, 4, "offset"), 2, 1, 6, 3, 3, 10, 6, 1, 5);
+  scatter(ranged(offset, 0, 124, 4, "offset"), PLACES.wordOffset);
 const doubleOffset = (offset: number) =>
-  scatter(ranged(offset, 0, 248, 8, "offset"), 3, 3, 10, 6, 2, 5);
-const wordSp = (offset: number) =>
-  scatter(ranged(offset, 0, 252, 4, "offset"), 2, 3, 4, 5, 1, 12, 6, 2, 2);
-const doubleSp = (offset: number) =>
-  scatter(ranged(offset, 0, 504, 8, "offset"), 3, 2, 5, 5, 1, 12, 6, 3, 2);
+  scatter(ranged(offset, 0, 248, 8, "offset"), PLACES.doubleOffset);
+const wordSp = (offset: number) => scatter(ranged(offset, 0, 252, 4, "offset"), PLACES.wordSp);
+const doubleSp = (offset: number) => scatter(ranged(offset, 0, 504, 8, "offset"), PLACES.doubleSp);
 const storeWordSp = (offset: number) =>
-  scatter(ranged(offset, 0, 252, 4, "offset"), 2, 4, 9, 6, 2, 7);
+  scatter(ranged(offset, 0, 252, 4, "offset"), PLACES.storeWordSp);
 const storeDoubleSp = (offset: number) =>
-  scatter(ranged(offset, 0, 504, 8, "offset"), 3, 3, 10, 6, 3, 7);
+  scatter(ranged(offset, 0, 504, 8, "offset"), PLACES.storeDoubleSp);
 
 type Encoders = { [F in Form]: (bits: number, ...operands: FormOperands[F]) => number };
 
@@ -199,14 +213,10 @@ export const ENCODERS: Encoders = {
   load: (bits, d, base, offset = 0) => bits | rd(d) | rs1(base) | (signed12(offset) << 20),
   store: (bits, source, base, offset = 0) => bits | rs2(source) | rs1(base) | storeOffset(offset),
   branch: (bits, a, b, target) =>
-    bits |
-    rs1(a) |
-    rs2(b) |
-    scatter(distance(target, 4096), 11, 1, 7, 1, 4, 8, 5, 6, 25, 12, 1, 31),
+    bits | rs1(a) | rs2(b) | scatter(distance(target, 4096), PLACES.branch),
   upper: (bits, d, immediate) =>
     bits | rd(d) | (ranged(immediate, -0x80000, 0xfffff, 1, "upper immediate") << 12),
-  jump: (bits, d, target) =>
-    bits | rd(d) | scatter(distance(target, 1 << 20), 12, 8, 12, 11, 1, 20, 1, 10, 21, 20, 1, 31),
+  jump: (bits, d, target) => bits | rd(d) | scatter(distance(target, 1 << 20), PLACES.jump),
   jumpRegister: (bits, d, base, offset = 0) => bits | rd(d) | rs1(base) | (signed12(offset) << 20),
   fence: (bits, before = "iorw", after = "iorw") =>
     bits | (fenceSet(before) << 24) | (fenceSet(after) << 20),
@@ -234,7 +244,7 @@ export const ENCODERS: Encoders = {
   cAddi4spn: (bits, d, immediate) =>
     bits |
     (short(x(d)) << 2) |
-    scatter(ranged(immediate, 4, 1020, 4, "immediate"), 2, 1, 6, 3, 1, 5, 4, 2, 11, 6, 4, 7),
+    scatter(ranged(immediate, 4, 1020, 4, "immediate"), PLACES.addi4spn),
   cFLoad: (bits, value, base, offset = 0) =>
     bits | (short(f(value)) << 2) | (short(x(base)) << 7) | doubleOffset(offset),
   cLoadWord: (bits, value, base, offset = 0) =>
@@ -246,28 +256,19 @@ export const ENCODERS: Encoders = {
     bits | rd(d) | split6(ranged(immediate, -32, 31, 1, "immediate")),
   cAddi16sp: (bits, immediate) =>
     bits |
-    scatter(
-      notZero(ranged(immediate, -512, 496, 16, "immediate"), "immediate"),
-      ...[4, 1, 6, 5, 1, 2, 6, 1, 5, 7, 2, 3, 9, 1, 12],
-    ),
+    scatter(notZero(ranged(immediate, -512, 496, 16, "immediate"), "immediate"), PLACES.addi16sp),
   cUpper: (bits, d, immediate) =>
     bits | notSp(rd(d)) | split6(notZero(ranged(immediate, -32, 31, 1, "immediate"), "immediate")),
+  // Shifts by 0 are hints.
   cShift: (bits, d, amount) =>
-    bits | (short(x(d)) << 7) | split6(ranged(amount, 1, 63, 1, "shift amount")),
-  cShiftFull: (bits, d, amount) => bits | rd(d) | split6(ranged(amount, 1, 63, 1, "shift amount")),
+    bits | (short(x(d)) << 7) | split6(ranged(amount, 0, 63, 1, "shift amount")),
+  cShiftFull: (bits, d, amount) => bits | rd(d) | split6(ranged(amount, 0, 63, 1, "shift amount")),
   cAndImmediate: (bits, d, immediate) =>
     bits | (short(x(d)) << 7) | split6(ranged(immediate, -32, 31, 1, "immediate")),
   cArithmetic: (bits, d, b) => bits | (short(x(d)) << 7) | (short(x(b)) << 2),
-  cJump: (bits, target) =>
-    bits |
-    scatter(
-      distance(target, 2048),
-      ...[1, 3, 3, 4, 1, 11, 5, 1, 2, 6, 1, 7, 7, 1, 6, 8, 2, 9, 10, 1, 8, 11, 1, 12],
-    ),
+  cJump: (bits, target) => bits | scatter(distance(target, 2048), PLACES.cJump),
   cBranch: (bits, a, target) =>
-    bits |
-    (short(x(a)) << 7) |
-    scatter(distance(target, 256), 1, 2, 3, 3, 2, 10, 5, 1, 2, 6, 2, 5, 8, 1, 12),
+    bits | (short(x(a)) << 7) | scatter(distance(target, 256), PLACES.cBranch),
   cFLoadSp: (bits, d, offset) => bits | fd(d) | doubleSp(offset),
   cLoadWordSp: (bits, d, offset) => bits | (notZero(x(d), "register x") << 7) | wordSp(offset),
   cLoadDoubleSp: (bits, d, offset) => bits | (notZero(x(d), "register x") << 7) | doubleSp(offset),

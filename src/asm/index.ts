@@ -1,5 +1,6 @@
 /**
- * asm: the public door `rivulet/asm`, a small RV64 assembler that runs wherever the library does.
+ * asm: the public door `rivulet/asm`, a small RV64 assembler and disassembler that run wherever the
+ * library does.
  *
  * Used by the built-in guest (src/guest), ISA and differential tests, examples, embedders.
  * Holds   RV64IMAFDC, Zicsr, Zifencei, Zba, Zbb, Zbs, Zicboz and the privileged instructions, each
@@ -11,13 +12,18 @@
  *   a.bnez("a0", "again");
  *   const { base, bytes, symbols } = a.assemble();
  *   const file = elf64({ entry: base, segments: [{ address: base, bytes }], symbols });
+ *
+ *   disassemble(0x00008067, 0n).text;     // "ret"
  */
 export { Assembler, encode, type InstructionMethods, type OperandsOf } from "./assembler.ts";
+export { decode, type Instruction } from "./decode.ts";
+export { type DisassembleOptions, type Disassembly, disassemble } from "./disassemble.ts";
 export { type ElfOptions, type ElfSegment, elf64 } from "./elf.ts";
 export type { Form, FormOperands, Ordering, Rounding, Target } from "./encode.ts";
 export {
   CSR,
   type Csr,
+  csrName,
   csrNumber,
   FLOAT_REGISTER_NAMES,
   type FReg,

@@ -155,6 +155,30 @@ export const CSR = {
 /** A CSR: a name of `CSR`, or its number 0 to 0xfff. */
 export type Csr = keyof typeof CSR | number;
 
+/** CSRs that come in rows: the name of the row, its first number and the numbers of its members. */
+const CSR_ROWS: readonly (readonly [string, number, number, number])[] = [
+  ["hpmcounter", 0xc00, 3, 31],
+  ["mhpmcounter", 0xb00, 3, 31],
+  ["mhpmevent", 0x320, 3, 31],
+  ["pmpcfg", 0x3a0, 0, 15],
+  ["pmpaddr", 0x3b0, 0, 63],
+];
+
+const CSR_NAMES = new Map<number, string>([
+  ...CSR_ROWS.flatMap(([name, base, first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, index) => {
+      return [base + first + index, `${name}${first + index}`] as const;
+    }),
+  ),
+  ...Object.entries(CSR).map(([name, number]) => [number, name] as const),
+]);
+
+/** Name of a CSR, also of those that no key of `CSR` has; "0x7c0" for one without a name. */
+export function csrName(csr: Csr): string {
+  const number = csrNumber(csr);
+  return CSR_NAMES.get(number) ?? `0x${number.toString(16)}`;
+}
+
 function numbered(names: readonly string[], letter: string): Map<string, number> {
   const numbers = new Map<string, number>();
   names.forEach((name, index) => {
