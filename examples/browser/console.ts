@@ -34,7 +34,10 @@ export const THEME = {
 /** Fonts of the console. */
 export const FONT = 'ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", Consolas, monospace';
 
-/** Makes a terminal that fills `place` and stays so. `leave` is called for the key F6. */
+/**
+ * Makes a terminal that fills `place`, which has no padding, and stays so. `leave` is called for
+ * the key F6.
+ */
 export function openConsole(place: HTMLElement, leave: () => void): Terminal {
   const terminal = new Terminal({
     theme: THEME,

@@ -29,7 +29,7 @@ const LABELS: Readonly<Record<string, string>> = {
   debian: "Debian",
 };
 
-const terminal = openConsole(element("console"), () => pause.focus());
+const terminal = openConsole(element("terminal"), () => pause.focus());
 let machine: RemoteMachine | null = null;
 /** Counts starts, so that what a start waited for is dropped when another one has begun. */
 let generation = 0;
