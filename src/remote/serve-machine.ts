@@ -42,6 +42,7 @@ const EVENTS: Readonly<Record<keyof MachineEvents, true>> = {
 /** Counts what was sent and not taken; `room` settles when there is room for more. */
 class OutputGate {
   #pending = 0;
+  #isLet = false;
   #wake: (() => void) | null = null;
 
   sent(count: number): void {
@@ -50,17 +51,23 @@ class OutputGate {
 
   taken(count: number): void {
     this.#pending -= count;
-    if (this.#pending > OUTPUT_BYTES_MAX) return;
     this.#wake?.();
-    this.#wake = null;
+  }
+
+  /** Lets one round pass without room: what is asked of the machine must not wait for a reader. */
+  let(): void {
+    this.#isLet = true;
+    this.#wake?.();
   }
 
   async room(): Promise<void> {
-    while (this.#pending > OUTPUT_BYTES_MAX) {
+    while (this.#pending > OUTPUT_BYTES_MAX && !this.#isLet) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
+    this.#isLet = false;
+    this.#wake = null;
   }
 }
 
@@ -110,7 +117,10 @@ class MachineServer {
     },
     boot: () => this.#machine.boot(),
     run: (budget) => this.#machine.run(budget),
-    stop: () => this.#machine.stop(),
+    stop: () => {
+      this.#machine.stop();
+      this.#gate.let();
+    },
     pause: (reason) => this.#machine.pause(reason),
     resume: () => this.#machine.resume(),
     openInput: () => this.#machine.console.openInput(),

@@ -29,19 +29,24 @@ const INSTRUCTIONS = 60_000_000;
 const WORK = "mem 8\nprimes 5000000\n";
 
 /** What the app leaves for the tests. */
-declare const window: Window & { readonly rivulet: typeof Rivulet; readonly isReady?: boolean };
+declare const window: Window & {
+  readonly rivulet: typeof Rivulet;
+  readonly RivuletWorker: new () => Worker;
+  readonly isReady?: boolean;
+};
 
 const APP = {
   "index.html": `<!doctype html><title>app</title><link rel="icon" href="data:," />
 <body><script type="module" src="./main.js"></script>
 `,
   "main.js": `import * as rivulet from "rivulet/browser";
+import RivuletWorker from "rivulet/browser-worker?worker";
 const machine = await rivulet.RemoteMachine.create({ kernel: rivulet.builtinGuest() });
 machine.console.onOutput((bytes) => document.body.append(new TextDecoder().decode(bytes)));
 machine.console.write("info\\npoweroff\\n");
 await machine.boot();
 document.title = (await machine.run()).kind;
-Object.assign(window, { rivulet, isReady: true });
+Object.assign(window, { rivulet, RivuletWorker, isReady: true });
 `,
 };
 
@@ -76,6 +81,7 @@ async function visit(): Promise<OpenPage> {
     await build({ root: project, configFile: false, logLevel: "warn" });
     const files = findGuest(DEBIAN_GUEST_NAME)?.folder ?? "";
     served = await serveFolder(join(project, "dist"), {
+      "/elsewhere/core.wasm": resolve("dist/machine.wasm"),
       "/vmlinux": join(files, "vmlinux"),
       "/initrd.gz": join(files, "initrd.gz"),
     });
@@ -193,6 +199,20 @@ testNeeding(test, [CHROMIUM], "where 4 GiB cannot be reserved, less is", async (
     return [kind, arenaBytes];
   });
   assert.equal(arena, ["poweroff", 256 << 20]);
+});
+
+testNeeding(test, [CHROMIUM], "a worker and a core may be given by hand", async () => {
+  const { page, complaints } = await visit();
+  const result = await page.evaluate(async () => {
+    const { builtinGuest, RemoteMachine } = window.rivulet;
+    const options = { worker: new window.RivuletWorker(), coreUrl: "elsewhere/core.wasm" };
+    const machine = await RemoteMachine.create({ kernel: builtinGuest() }, options);
+    machine.console.write("poweroff\n");
+    await machine.boot();
+    return machine.run();
+  });
+  assert.equal(result, { kind: "poweroff", code: 0 });
+  assert.equal(complaints, []);
 });
 
 testNeeding(test, [CHROMIUM], "errors come back from the worker with their codes", async () => {

@@ -139,6 +139,25 @@ test("a listener that is slow holds the guest up, and loses nothing", async () =
   machine.dispose();
 });
 
+test("a machine whose output nobody takes can be stopped", async () => {
+  const { machine } = await connect({ ...CONFIG, consoleInput: "open" });
+  machine.console.onOutput((bytes) => {
+    if (bytes.includes(0x3e)) machine.console.write("help\n".repeat(10));
+    return new Promise(() => {});
+  });
+  await machine.boot();
+  const run = machine.run();
+  let last = -1;
+  for (let round = 0; round < 1_000_000; round++) {
+    const { instructions } = await machine.stats();
+    if (instructions === last && instructions > 1_000_000) break;
+    last = instructions;
+  }
+  await machine.stop();
+  assert.equal(await run, { kind: "stopped" });
+  machine.dispose();
+});
+
 test("a listener that throws does not hold the guest up, and its error is seen", async () => {
   const { machine } = await connect();
   const seen: unknown[] = [];
