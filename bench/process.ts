@@ -145,6 +145,11 @@ export class Console {
     });
   }
 
+  /** Of the process. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** CPU seconds used so far, by all threads. */
   get cpuSeconds(): number {
     return ticksOf(readFileSync(`/proc/${this.#child.pid}/stat`, "utf8")) / TICKS_PER_SECOND;

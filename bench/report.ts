@@ -32,9 +32,9 @@ export interface CaseResult {
   /** Interleaved pairs. */
   n: number;
   rivals: { name: string; value: number }[];
-  /** Median of the ratios of the pairs, and its 95 % interval. */
-  ratio: number;
-  interval: [number, number];
+  /** Median of the ratios of the pairs, and its 95 % interval; null where nothing is beside it. */
+  ratio: number | null;
+  interval: [number, number] | null;
   must: number | null;
   aim: number | null;
   meets: Meets;
@@ -93,6 +93,26 @@ export function summarise(samples: Samples): CaseResult {
   };
 }
 
+/** A figure with nothing beside it: printed, promises nothing. */
+export interface Figure {
+  suite: string;
+  case: string;
+  unit: string;
+  values: readonly number[];
+  isMoreBetter: boolean;
+}
+
+/** Summarises a figure; at least one value. */
+export function figureOf({ suite, case: name, unit, values, isMoreBetter }: Figure): CaseResult {
+  const n = values.length;
+  const middle = rounded(median(values));
+  const tail = n >= P99_SAMPLES_MIN ? rounded(quantile(values, isMoreBetter ? 0.01 : 0.99)) : null;
+  return {
+    ...{ suite, case: name, unit, value: middle, p50: middle, p99: tail, n, rivals: [] },
+    ...{ ratio: null, interval: null, must: null, aim: null, meets: "aim" },
+  };
+}
+
 /**
  * Samples of the geometric mean over cases that ran in the same rounds: round by round, so it has
  * an interval.
@@ -140,15 +160,15 @@ export function tableOf(results: readonly CaseResult[]): string {
     ],
   });
   for (const one of results) {
-    const rival = one.rivals[0];
+    const rival = one.rivals.at(0);
     table.push([
       `${one.suite} ${one.case}`,
       one.unit,
       number(one.value),
-      rival.name,
-      number(rival.value),
+      rival?.name ?? "-",
+      number(rival?.value ?? null),
       number(one.ratio),
-      `${number(one.interval[0])} to ${number(one.interval[1])}`,
+      one.interval === null ? "" : `${number(one.interval[0])} to ${number(one.interval[1])}`,
       String(one.n),
       one.must === null ? "-" : String(one.must),
       one.aim === null ? "-" : String(one.aim),

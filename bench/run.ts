@@ -1,5 +1,5 @@
 /**
- * run: the bench command: `npm run bench -- hart boot core [--pairs N] [--minutes N] [--only RE]
+ * run: the bench command: `npm run bench -- hart boot embed core [--pairs N] [--minutes N] [--only RE]
  * [--json]`.
  *
  * Results on stdout (a table, or a line of JSON per case), progress on stderr. Exit status 0 when
@@ -14,10 +14,11 @@ import { Canary, Progress } from "./progress.ts";
 import { type CaseResult, exitStatus, jsonLine, tableOf } from "./report.ts";
 import { coreSuite } from "./suites/core.ts";
 import { bootSuite, busyboxSuite } from "./suites/debian.ts";
+import { embedSuite } from "./suites/embed.ts";
 import { hartSuite } from "./suites/hart.ts";
 import { MissingTool, qemuVersion } from "./toolchain.ts";
 
-const SUITES = ["hart", "boot", "core"] as const;
+const SUITES = ["hart", "boot", "embed", "core"] as const;
 type Suite = (typeof SUITES)[number];
 
 const USAGE = `usage: npm run bench -- [SUITE]... [--pairs N] [--minutes N] [--only RE] [--json]
@@ -95,6 +96,7 @@ async function results({ suites, plan }: Request, progress: Progress): Promise<C
   const all: CaseResult[] = [];
   for (const suite of suites) {
     if (suite === "core") all.push(...(await coreSuite(plan, progress)));
+    if (suite === "embed") all.push(...(await embedSuite(guest, plan, progress)));
     if (suite === "hart") all.push(...(await hartSuite(plan, progress)));
     if (suite === "hart" && guest) all.push(...(await busyboxSuite(guest, plan, progress)));
     if (suite === "boot" && guest) all.push(...(await bootSuite(guest, plan, progress)));
@@ -109,8 +111,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const request = parseRequest(args);
   const progress = new Progress();
-  const hasChildren = request.suites.some((suite) => suite !== "core");
-  // The core suite keeps this process busy, so there the canary would only see the suite itself.
+  const hasChildren = request.suites.some((suite) => suite === "hart" || suite === "boot");
+  // The other suites keep this process busy, so there the canary would only see the suite itself.
   const canary = hasChildren ? new Canary() : undefined;
   if (hasChildren) process.stderr.write(`${qemuVersion()}\n`);
   const all = await results(request, progress);

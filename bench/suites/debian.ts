@@ -7,35 +7,11 @@
  *         marker, in a guest that stays up.
  */
 import { instructionsOf, type LinuxGuest, qemuLinux, rivuletLinux } from "../contenders.ts";
+import { boot, powerOff, timed } from "../linux.ts";
 import { type Plan, rounds } from "../plan.ts";
-import { type Command, Console } from "../process.ts";
+import type { Command, Console } from "../process.ts";
 import type { Progress } from "../progress.ts";
 import { type CaseResult, summarise } from "../report.ts";
-
-const BOOT_SECONDS_MAX = 300;
-const COMMAND_SECONDS_MAX = 300;
-const ESCAPE = "\x1b";
-/**
- * The shell's prompt after the mark of /init; the shell then asks the terminal where its cursor is.
- */
-const BOOTED = new RegExp(`BOOT-OK[^]*?# (${ESCAPE}\\[6n)?$`);
-
-async function boot(command: Command): Promise<Console> {
-  const guest = new Console(command);
-  try {
-    await guest.expect(BOOTED, BOOT_SECONDS_MAX);
-    return guest;
-  } catch (error) {
-    await guest.kill();
-    throw error;
-  }
-}
-
-async function powerOff(guest: Console): Promise<void> {
-  guest.write("poweroff -f\n");
-  const status = await guest.finish(BOOT_SECONDS_MAX);
-  if (status !== 0) throw new Error(`power-off ended with status ${status}: ${guest.stderr}`);
-}
 
 async function bootSeconds(command: Command): Promise<{ seconds: number; stderr: string }> {
   const guest = await boot(command);
@@ -119,23 +95,6 @@ interface BusyboxRuns {
   command: string;
   qemu: number[];
   rivulet: number[];
-}
-
-interface Timed {
-  seconds: number;
-  answer: string;
-}
-
-/** Runs one command line in a booted guest; CPU seconds until its marker, and what it printed. */
-async function timed(guest: Console, command: string): Promise<Timed> {
-  const before = guest.cpuSeconds;
-  // The marker is quoted in two parts, so the terminal's echo of the command does not hold it.
-  guest.write(`${command}; echo EN''D\n`);
-  const output = await guest.expect(/(?<=^|\n)END\r?\n/, COMMAND_SECONDS_MAX);
-  const seconds = guest.cpuSeconds - before;
-  // The last line before the marker: those before it hold what the line editor drew.
-  const answer = output.trimEnd().split(/\r?\n/).at(-2) ?? "";
-  return { seconds, answer };
 }
 
 /** Instructions that a fresh guest retires from start to power-off when it is asked `command`. */
