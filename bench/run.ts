@@ -1,6 +1,6 @@
 /**
- * run: the bench command: `npm run bench -- hart boot embed core [--pairs N] [--minutes N] [--only RE]
- * [--json]`.
+ * run: the bench command: `npm run bench -- hart boot embed core [--pairs N] [--minutes N]
+ * [--only RE] [--json]`.
  *
  * Results on stdout (a table, or a line of JSON per case), progress on stderr. Exit status 0 when
  * every promise is kept, 1 when one is short or a run failed, 2 for usage. SPECIFICATION.md lists

@@ -11,6 +11,7 @@ import { instructionOf, Trace } from "../../bench/profile.ts";
 import { PROGRAMS, START } from "../../bench/programs.ts";
 import {
   exitStatus,
+  figureOf,
   jsonLine,
   meanOf,
   type Samples,
@@ -157,12 +158,19 @@ test("the instruction count is read from the line of --stats", () => {
   assert.throws(() => instructionsOf("boom"), /no instruction count/);
 });
 
+test("a figure with nothing beside it promises nothing", () => {
+  const one = { suite: "embed", case: "size", unit: "kB", values: [3, 1, 2], isMoreBetter: false };
+  const result = figureOf(one);
+  assert.equal([result.value, result.n, result.ratio, result.meets], [2, 3, null, "aim"]);
+  assert.match(tableOf([result]), /embed size .* kB .* 2\.00 .* - /);
+});
+
 test("usage is checked", () => {
   const request = parseRequest(["boot", "hart", "boot", "--pairs", "7", "--json"]);
   assert.equal([request.suites, request.plan.pairs, request.isJson], [["boot", "hart"], 7, true]);
   assert.equal(parseRequest([]).suites, ["hart", "boot"]);
   assert.throws(() => parseRequest(["--pairs", "0"]), /whole numbers from 1/);
-  assert.throws(() => parseRequest(["nothing"]), /accepted are hart, boot, core/);
+  assert.throws(() => parseRequest(["nothing"]), /accepted are hart, boot, embed, core/);
   assert.throws(() => parseRequest(["--only", "("]), /--only/);
   assert.throws(() => parseRequest(["--frobnicate"]), /frobnicate/);
 });
