@@ -42,7 +42,7 @@ const EVENTS: Readonly<Record<keyof MachineEvents, true>> = {
 /** Counts what was sent and not taken; `room` settles when there is room for more. */
 class OutputGate {
   #pending = 0;
-  #isLet = false;
+  #isAdmitted = false;
   #wake: (() => void) | null = null;
 
   sent(count: number): void {
@@ -54,19 +54,19 @@ class OutputGate {
     this.#wake?.();
   }
 
-  /** Lets one round pass without room: what is asked of the machine must not wait for a reader. */
-  let(): void {
-    this.#isLet = true;
+  /** Lets one round pass without room: a machine that is told to stop does not wait for a reader. */
+  admit(): void {
+    this.#isAdmitted = true;
     this.#wake?.();
   }
 
   async room(): Promise<void> {
-    while (this.#pending > OUTPUT_BYTES_MAX && !this.#isLet) {
+    while (this.#pending > OUTPUT_BYTES_MAX && !this.#isAdmitted) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    this.#isLet = false;
+    this.#isAdmitted = false;
     this.#wake = null;
   }
 }
@@ -119,7 +119,7 @@ class MachineServer {
     run: (budget) => this.#machine.run(budget),
     stop: () => {
       this.#machine.stop();
-      this.#gate.let();
+      this.#gate.admit();
     },
     pause: (reason) => this.#machine.pause(reason),
     resume: () => this.#machine.resume(),
