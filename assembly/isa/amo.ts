@@ -91,11 +91,8 @@ export function amoExecute(machine: usize, raw: u32, bits: u32): u32 {
   if ((<u32>va & (bytes - 1)) != 0)
     return trap(funct5 == 2 ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED, va);
   if (funct5 == 2) return loadReserved(machine, rd, va, bytes);
+  // Without a reservation an SC is still a store to translation and PMP, as in Spike and Sail.
   const reservation = load<u64>(RUN, HART_RESERVATION);
-  if (funct5 == 3 && reservation == NONE) {
-    regSet(rd, 1);
-    return SLOW_NEXT;
-  }
   const outcome = translateData(machine, va, bytes, ACCESS_STORE);
   if (outcome != 0) return outcome == TRANSLATE_MEMORY ? SLOW_MEMORY : SLOW_TRAP;
   const physical = load<u64>(RUN, HART_PHYSICAL);

@@ -23,11 +23,12 @@
   AS_WORKS(number, status, amoadd.d a1, zero, (s1))
 #define STORE_0(number, status) AS_TRAPS(number, status, CAUSE_STORE_PAGE, s1, sd a0, 0(s1)) \
   AMO_0(number, status)
-#ifdef QEMU /* 7.2 calls it a load page fault where the page cannot be read */
+#ifdef QEMU /* 7.2 calls it a load page fault where the page cannot be read; SC: see access.S */
 #define AMO_0(number, status)
 #else
 #define AMO_0(number, status) \
-  AS_TRAPS(number, status, CAUSE_STORE_PAGE, s1, amoadd.d a1, zero, (s1))
+  AS_TRAPS(number, status, CAUSE_STORE_PAGE, s1, amoadd.d a1, zero, (s1)) \
+  AS_TRAPS(number, status, CAUSE_STORE_PAGE, s1, sc.d a1, zero, (s1))
 #endif
 /* The page holds zeros: running it is illegal there, which shows that the fetch worked. */
 #define FETCH_1(number, status) \
