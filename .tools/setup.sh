@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What each is for: the rival of tests and benches; bare-metal programs; their native checksums; firmware; the page.
-packages=(qemu-system-misc gcc-riscv64-unknown-elf gcc libc6-dev opensbi chromium)
+packages=(qemu-system-misc gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler chromium)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

@@ -11,9 +11,12 @@ export { ReadOnlyBackend } from "./device/block/read-only.ts";
 export type {
   Device,
   DeviceContext,
+  DeviceFacts,
   DeviceSection,
   GuestMemory,
   MachineRequest,
+  QueueFact,
+  RegisterFact,
 } from "./device/contract.ts";
 export type { DeviceFactory, DevicePlace, DeviceRequest } from "./device/custom.ts";
 export {

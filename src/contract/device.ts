@@ -200,6 +200,29 @@ function survivesNoise(subject: Subject): void {
   }
 }
 
+function showsItself(subject: Subject): void {
+  const bench = attached(subject);
+  const { device, context } = bench;
+  if (device.inspect === undefined) return;
+  const stream = subject.random();
+  for (let round = 0; round < 20; round++) {
+    traffic(bench, stream, TRAFFIC / 40);
+    const before = [context.irq, context.alarmTicks];
+    const section = device.save();
+    const { registers, figures = {} } = device.inspect();
+    claimSameSection(device.save(), section, "its section after inspect");
+    claimEqual([context.irq, context.alarmTicks], before, "its interrupt and alarm after inspect");
+    for (const { name, offset, value, bytes } of registers) {
+      claim(offset >= 0 && offset + bytes <= device.bytes, `${name} lies outside, at ${offset}`);
+      const isFitting = value >= 0 && BigInt(value) < 1n << BigInt(8 * bytes);
+      claim(isFitting, `${name} is ${value}, of ${bytes} bytes`);
+    }
+    for (const [name, value] of Object.entries(figures)) {
+      claim(Number.isSafeInteger(value), `figure ${name} is ${value}`);
+    }
+  }
+}
+
 const CLAUSES: Readonly<Record<string, (subject: Subject) => void>> = {
   "says what it is and where": saysWhatItIs,
   "has a device-tree node that flattens, or none": hasNode,
@@ -208,6 +231,7 @@ const CLAUSES: Readonly<Record<string, (subject: Subject) => void>> = {
   "goes back to power-on state when it is reset": resets,
   "refuses a bad section and stays as it was": refusesBadSections,
   "survives sections of noise": survivesNoise,
+  "shows its registers without changing anything": showsItself,
 };
 
 /** One clause of the contract: `check` throws an Error that says what does not hold. */

@@ -79,6 +79,35 @@ export interface DeviceSection {
   readonly bytes: Uint8Array;
 }
 
+/** A register as it is now. */
+export interface RegisterFact {
+  readonly name: string;
+  readonly offset: number;
+  readonly value: number | bigint;
+  /** Its width: 1, 2, 4 or 8. */
+  readonly bytes: number;
+}
+
+/** A virtqueue as it is now; addresses are guest physical. */
+export interface QueueFact {
+  readonly isReady: boolean;
+  readonly size: number;
+  readonly descriptors: number;
+  readonly available: number;
+  readonly used: number;
+  /** Requests taken and given back, modulo 65536. */
+  readonly servedIndex: number;
+  readonly usedIndex: number;
+}
+
+/** What a device shows to people. */
+export interface DeviceFacts {
+  readonly registers: readonly RegisterFact[];
+  readonly queues?: readonly QueueFact[];
+  /** Anything else in numbers, such as bytes that wait. */
+  readonly figures?: Readonly<Record<string, number>>;
+}
+
 /**
  * One device on the bus. Offsets are relative to `base`; sizes are 1, 2 or 4 (the bus splits 8-byte
  * accesses).
@@ -107,6 +136,8 @@ export interface Device {
   retry(): void;
   /** Back to power-on state; host bindings stay. */
   reset(): void;
+  /** Registers and figures for people; changes nothing. A device may have none to show. */
+  inspect?(): DeviceFacts;
   /** This device's node under /soc, or null when the guest is not told of it. */
   node(): DeviceTreeNode | null;
   save(): DeviceSection;

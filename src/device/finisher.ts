@@ -8,7 +8,7 @@
  *
  * Saved, version 1: "TEST" and nothing else.
  */
-import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
+import type { Device, DeviceContext, DeviceFacts, DeviceSection } from "./contract.ts";
 import { type DeviceTreeNode, deviceProperties, reference } from "./device-tree.ts";
 import { SectionReader, SectionWriter } from "./section.ts";
 
@@ -71,6 +71,10 @@ export class Finisher implements Device {
 
   /** There is nothing to reset. */
   reset(): void {}
+
+  inspect(): DeviceFacts {
+    return { registers: [{ name: "TEST", offset: 0, value: 0, bytes: 4 }] };
+  }
 
   /** The two syscon nodes are children: simple-mfd makes Linux look inside. */
   node(): DeviceTreeNode {

@@ -9,7 +9,7 @@
  * At 0x102000, interrupt 12: neither is used by QEMU's virt machine.
  * Saved, version 1: "VGID", the 16 bytes.
  */
-import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
+import type { Device, DeviceContext, DeviceFacts, DeviceSection } from "./contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "./device-tree.ts";
 import { SectionReader, SectionWriter } from "./section.ts";
 
@@ -64,6 +64,14 @@ export class GenerationId implements Device {
 
   /** The machine is still the same one. */
   reset(): void {}
+
+  inspect(): DeviceFacts {
+    const view = new DataView(this.id.buffer);
+    const half = (name: string, offset: number) => {
+      return { name, offset, value: view.getBigUint64(offset, true), bytes: 8 };
+    };
+    return { registers: [half("ID_LOW", 0), half("ID_HIGH", 8)] };
+  }
 
   node(): DeviceTreeNode {
     return {

@@ -16,7 +16,13 @@
  * Saved, version 1: "PLIC", harts u8, then 97 priorities u8, then levels, pending and in service (4
  * words u32 each), then for each context 4 enable words u32 and a threshold u8.
  */
-import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
+import type {
+  Device,
+  DeviceContext,
+  DeviceFacts,
+  DeviceSection,
+  RegisterFact,
+} from "./contract.ts";
 import {
   type DeviceTreeNode,
   deviceProperties,
@@ -50,6 +56,12 @@ const CONTEXTS = 0x200000;
 const CONTEXT_STRIDE = 0x1000;
 /** No bit for source 0 nor for sources above 96. */
 const WORD_MASKS = [0xfffffffe, 0xffffffff, 0xffffffff, 1];
+
+function countOnes(word: number): number {
+  let count = 0;
+  for (let bits = word; bits !== 0; bits &= bits - 1) count++;
+  return count;
+}
 
 /** A platform-level interrupt controller. */
 export class Plic implements Device {
@@ -230,6 +242,32 @@ export class Plic implements Device {
     this.#enables.fill(0);
     this.#thresholds.fill(0);
     this.#update();
+  }
+
+  /** What is not 0 of the priorities and contexts: there are more than a thousand of them. */
+  inspect(): DeviceFacts {
+    const registers: RegisterFact[] = [];
+    const add = (name: string, offset: number, value: number) => {
+      registers.push({ name, offset, value, bytes: 4 });
+    };
+    this.#pending.forEach((word, index) => {
+      add(`PENDING[${index}]`, PENDING + 4 * index, word);
+    });
+    this.#priorities.forEach((priority, source) => {
+      if (priority !== 0) add(`PRIORITY[${source}]`, 4 * source, priority);
+    });
+    for (let context = 0; context < this.#contexts; context++) {
+      for (let word = 0; word < WORDS; word++) {
+        const value = this.#enables[context * WORDS + word];
+        const offset = ENABLES + ENABLES_STRIDE * context + 4 * word;
+        if (value !== 0) add(`ENABLE[${context}][${word}]`, offset, value);
+      }
+      const threshold = this.#thresholds[context];
+      const offset = CONTEXTS + CONTEXT_STRIDE * context;
+      if (threshold !== 0) add(`THRESHOLD[${context}]`, offset, threshold);
+    }
+    const serving = this.#serving.reduce((sum, word) => sum + countOnes(word), 0);
+    return { registers, figures: { contexts: this.#contexts, sourcesInService: serving } };
   }
 
   node(): DeviceTreeNode {

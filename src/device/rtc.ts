@@ -12,7 +12,7 @@
  * Saved, version 1: "GRTC", offset i64 ns, latched high u32, time high written u32, alarm u64 ns,
  * alarm high u32, armed u8, enabled u8, pending u8, machine time of the alarm u64 (all ones: none).
  */
-import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
+import type { Device, DeviceContext, DeviceFacts, DeviceSection } from "./contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "./device-tree.ts";
 import { SectionReader, SectionWriter } from "./section.ts";
 
@@ -162,6 +162,24 @@ export class Rtc implements Device {
     this.#isPending = false;
     this.#wake(null);
     this.#drive();
+  }
+
+  inspect(): DeviceFacts {
+    const wide = (name: string, offset: number, value: bigint) => {
+      return { name, offset, value, bytes: 8 };
+    };
+    const flag = (name: string, offset: number, isSet: boolean) => {
+      return { name, offset, value: isSet ? 1 : 0, bytes: 4 };
+    };
+    return {
+      registers: [
+        wide("TIME", 0x00, this.#now()),
+        wide("ALARM", 0x08, this.#alarm),
+        flag("IRQ_ENABLED", 0x10, this.#isEnabled),
+        flag("ALARM_STATUS", 0x18, this.#isArmed),
+      ],
+      figures: { isInterruptPending: this.#isPending ? 1 : 0 },
+    };
   }
 
   node(): DeviceTreeNode {

@@ -16,7 +16,7 @@
  * LSR reads in a row u8, FIFO holds loopback bytes u8, FIFO (count u16, bytes), waiting input
  * (count u16, bytes).
  */
-import type { Device, DeviceContext, DeviceSection } from "./contract.ts";
+import type { Device, DeviceContext, DeviceFacts, DeviceSection } from "./contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "./device-tree.ts";
 import { InputQueue } from "./input-queue.ts";
 import { SectionReader, SectionWriter } from "./section.ts";
@@ -284,8 +284,12 @@ export class Uart implements Device {
     }
   }
 
+  #lsr(): number {
+    return LSR_SENT | this.#lineErrors | (this.#fifo.length > 0 ? LSR_READY : 0);
+  }
+
   #readLsr(): number {
-    const value = LSR_SENT | this.#lineErrors | (this.#fifo.length > 0 ? LSR_READY : 0);
+    const value = this.#lsr();
     if (this.#lineErrors !== 0) {
       this.#lineErrors = 0;
       this.#update();
@@ -344,12 +348,16 @@ export class Uart implements Device {
   }
 
   #readIir(): number {
-    const interrupt = this.#interrupt();
-    if (interrupt === IIR_TRANSMIT) {
+    const value = this.#iir();
+    if (this.#interrupt() === IIR_TRANSMIT) {
       this.#isTransmitPending = false;
       this.#update();
     }
-    return interrupt | ((this.#fcr & FCR_ENABLE) !== 0 ? IIR_FIFO_ON : 0);
+    return value;
+  }
+
+  #iir(): number {
+    return this.#interrupt() | ((this.#fcr & FCR_ENABLE) !== 0 ? IIR_FIFO_ON : 0);
   }
 
   #writeFcr(value: number): void {
@@ -411,6 +419,31 @@ export class Uart implements Device {
     this.#isListening = false;
     this.#polls = 0;
     this.#update();
+  }
+
+  inspect(): DeviceFacts {
+    const register = (name: string, offset: number, value: number) => {
+      return { name, offset, value, bytes: 1 };
+    };
+    return {
+      registers: [
+        register("DLL", 0, this.#divisor & 0xff),
+        register("DLM", 1, this.#divisor >> 8),
+        register("IER", 1, this.#ier),
+        register("IIR", 2, this.#iir()),
+        register("FCR", 2, this.#fcr),
+        register("LCR", 3, this.#lcr),
+        register("MCR", 4, this.#mcr),
+        register("LSR", 5, this.#lsr()),
+        register("MSR", 6, this.#modemLines() | this.#modemChanges),
+        register("SCR", 7, this.#scr),
+      ],
+      figures: {
+        fifoBytes: this.#fifo.length,
+        waitingInputBytes: this.#queue.length,
+        isListening: this.#isListening ? 1 : 0,
+      },
+    };
   }
 
   node(): DeviceTreeNode {

@@ -51,6 +51,7 @@ export interface BootPlan {
    */
   readonly hasSbi: boolean;
   readonly treeAddress: number;
+  readonly tree: Uint8Array;
   /** fw_dynamic_info, or 0. */
   readonly infoAddress: number;
   readonly htif: HtifSymbols | null;
@@ -210,6 +211,7 @@ export function planBoot(
     entry: first.entry,
     hasSbi,
     treeAddress,
+    tree,
     infoAddress: firmware === null ? 0 : infoAddress,
     htif: htifOf(config, kernel?.program ?? null),
   };

@@ -6,57 +6,28 @@
  * Holds   guest time passes only while a run is under way and the machine is not paused; states
  *         change between slices.
  */
-import type { CoreCounters } from "../core/machine-view.ts";
+import type { StopEntry } from "../core/debug-view.ts";
 import { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
 import { type BootPlan, enterBoot, planBoot } from "./boot.ts";
 import { type MachineClock, makeClock } from "./clock.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { ConsoleEnd, type MachineConsole } from "./console.ts";
+import { Debugger } from "./debugger.ts";
 import { DeviceSet } from "./devices.ts";
 import { stateDigest } from "./digest.ts";
 import { Emitter } from "./events.ts";
 import type { HostServices } from "./host.ts";
 import { Htif } from "./htif.ts";
 import { type LoaderHost, loadPlan, reserveMemory } from "./loader.ts";
+import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
 import { buildTree } from "./machine-tree.ts";
 import { canGo, isFinal, type MachineState, type RunResult } from "./result.ts";
 import { type ExitCounts, Runner, type SliceOutcome } from "./runner.ts";
 import { Sbi } from "./sbi.ts";
 import { Waiter } from "./waiter.ts";
 
-/**
- * How far to run: a number of instructions retired over all harts. Nothing means until something
- * ends it.
- */
-export type RunBudget = number | { readonly instructions?: number };
-
-/** What a machine tells. */
-export interface MachineEvents {
-  readonly state: { from: MachineState; to: MachineState; reason: string };
-  /** Frames ran out (isShort) or are there again. */
-  readonly memory: { isShort: boolean; framesFree: number };
-  readonly reboot: { count: number };
-  readonly end: RunResult;
-}
-
-/** Figures about a machine. */
-export interface MachineStats {
-  /** Retired over all harts since it was created. */
-  readonly instructions: number;
-  /** Slots used: retired, trapped, or given up by waiting harts. */
-  readonly slots: number;
-  /** Machine time in ticks of 100 ns. */
-  readonly ticks: number;
-  readonly idleTicks: number;
-  /** Frames of 4 KiB held, tables included. */
-  readonly framesUsed: number;
-  readonly reboots: number;
-  /** Host milliseconds spent in slices. */
-  readonly busyMs: number;
-  readonly exits: Readonly<ExitCounts>;
-  readonly core: CoreCounters;
-}
+export type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
 
 interface ActiveRun {
   readonly target: number;
@@ -96,6 +67,9 @@ export class Machine {
   /** A reboot was cut short by `stop`; the next run begins it anew. */
   #isReloading = false;
   #pauseReason: string | null = null;
+  /** The pause is that of a stop which ended the run: a new run takes it back. */
+  #isStopped = false;
+  readonly #debugger: Debugger;
   #sliceSlots = 100_000;
   #busyMs = 0;
   #reboots = 0;
@@ -110,6 +84,7 @@ export class Machine {
     this.#waiter = new Waiter(host.platform);
     this.#console = new ConsoleEnd(config.consoleInput === "open", () => this.#waiter.wake());
     this.#clock = makeClock(config.clock, host.platform);
+    this.#debugger = new Debugger(this);
     try {
       this.#devices = new DeviceSet(config, this.#view, this.#console, host.platform);
     } catch (error) {
@@ -141,6 +116,17 @@ export class Machine {
   get view(): MachineView {
     this.#needAlive();
     return this.#view;
+  }
+
+  /** Breakpoints, steps, registers, memory. */
+  get debugger(): Debugger {
+    this.#needAlive();
+    return this.#debugger;
+  }
+
+  /** True while a run is under way, paused or not. */
+  get hasRun(): boolean {
+    return this.#run !== null;
   }
 
   /** The devices by address, for tools and tests. */
@@ -183,17 +169,22 @@ export class Machine {
     }
     this.#isBooting = true;
     try {
-      this.#plan ??= planBoot(this.config, (facts) =>
-        buildTree(this.config, this.#devices.nodes(), facts),
-      );
+      const plan = this.#planned();
       if (this.#state === "terminated") this.#resetAll();
       this.#isReloading = false;
-      await this.#load(this.#plan);
+      await this.#load(plan);
       this.#go("running", "booted");
     } finally {
       this.#isBooting = false;
     }
     this.#showPause();
+  }
+
+  #planned(): BootPlan {
+    this.#plan ??= planBoot(this.config, (facts) =>
+      buildTree(this.config, this.#devices.nodes(), facts),
+    );
+    return this.#plan;
   }
 
   #resetAll(): void {
@@ -319,6 +310,7 @@ export class Machine {
     const target = this.#view.retired + (instructions ?? Number.POSITIVE_INFINITY);
     return new Promise((resolve, reject) => {
       this.#run = { target, resolve, reject, isStopping: false };
+      if (this.#isStopped) this.resume();
       if (this.#starvedAt !== null) this.#fed();
       this.#devices.retry();
       if (this.#pauseReason === null) this.#clock.start(this.#view);
@@ -348,6 +340,7 @@ export class Machine {
       throw new VmError("bad-state", `${this.name} is ${this.#state}: only a running one pauses`);
     }
     this.#pauseReason = reason;
+    this.#isStopped = false;
     this.#clock.stop();
     this.#showPause();
   }
@@ -363,6 +356,7 @@ export class Machine {
       throw new VmError("bad-state", `${this.name} is ${this.#state}: it was not paused`);
     }
     this.#pauseReason = null;
+    this.#isStopped = false;
     if (this.#starvedAt !== null) {
       this.#go("paused", "memory");
       return;
@@ -432,11 +426,23 @@ export class Machine {
         if (!this.#host.hasOthers(this)) return this.#finish({ kind: "memory" });
         this.#sleep(this.#untilFed());
         return false;
+      case "stop":
+        return this.#stopped(outcome.stop);
       case "reset":
         if (this.config.noReboot) return this.#finish({ kind: "reboot" });
         this.#sleep(this.#reboot());
         return false;
     }
+  }
+
+  /** The debugger's stop: ends the run, or holds it. */
+  #stopped(entry: StopEntry): false {
+    const stop = this.#debugger.told(entry);
+    this.pause(stop.cause);
+    this.#isStopped = !this.#debugger.isHolding;
+    if (this.#isStopped) this.#finish({ kind: "break", ...stop });
+    this.#events.emit("stop", stop);
+    return false;
   }
 
   /** Leaves the scheduler until `work` is done. */
@@ -519,6 +525,15 @@ export class Machine {
     this.#needAlive();
     if (this.#run !== null) throw new VmError("busy", `${this.name} is running: stop it first`);
     return stateDigest(this.#view, this.#devices.bus.devices, this.#devices.digestExtras());
+  }
+
+  /**
+   * The flattened device tree as the guest is handed it at boot. Throws what `boot` would: the tree
+   * names what is loaded where.
+   */
+  deviceTree(): Uint8Array {
+    this.#needAlive();
+    return this.#planned().tree.slice();
   }
 
   /** Instructions retired over all harts. */

@@ -42,6 +42,7 @@ export const CROSS_BINUTILS = program(
 );
 export const NATIVE_COMPILER = program("gcc", "gcc");
 export const APT = program("apt-get", "apt");
+export const DTC = program("dtc", "device-tree-compiler");
 export const CHROMIUM = program("chromium", "chromium");
 
 /**

@@ -13,6 +13,7 @@
  */
 import type { BlockBackend } from "../block/contract.ts";
 import { SECTOR_BYTES } from "../block/contract.ts";
+import type { DeviceFacts } from "../contract.ts";
 import type { SectionReader, SectionWriter } from "../section.ts";
 import {
   BadQueue,
@@ -74,6 +75,17 @@ interface Answer {
   readonly data?: Uint8Array;
 }
 
+/** What the guest has had done since the device was made: figures of the host, not its state. */
+export interface BlkFigures {
+  readonly reads: number;
+  readonly readBytes: number;
+  readonly writes: number;
+  readonly writtenBytes: number;
+  readonly flushes: number;
+  /** Requests that were answered with an error. */
+  readonly errors: number;
+}
+
 /** What a block device is made from. */
 export interface BlkOptions {
   readonly slot?: number;
@@ -94,6 +106,10 @@ export class VirtioBlk extends VirtioDevice {
   #answer: Answer | null = null;
   /** Counts resets: what a late backend answers belongs to the session that asked. */
   #session = 0;
+  readonly #figures = {
+    ...{ reads: 0, readBytes: 0, writes: 0, writtenBytes: 0 },
+    ...{ flushes: 0, errors: 0 },
+  };
 
   constructor(options: BlkOptions) {
     const { backend } = options;
@@ -270,12 +286,41 @@ export class VirtioBlk extends VirtioDevice {
   #complete(request: Request, { status, data }: Answer): void {
     const { memory } = this.context;
     const { chain, bytes } = request;
+    this.#count(request, status);
     this.#answer = null;
     this.#pending.shift();
     if (data !== undefined) scatter(memory, chain.writable, data);
     memory.write(this.#statusByte(request).gpa, Uint8Array.of(status));
     const written = (data === undefined ? 0 : bytes) + 1;
     if (this.queues[0].finish(memory, chain.head, written, this.ring)) this.interruptUsed();
+  }
+
+  #count({ type, bytes }: Request, status: number): void {
+    const figures = this.#figures;
+    if (status !== STATUS_OK) {
+      figures.errors++;
+    } else if (type === TYPE_IN) {
+      figures.reads++;
+      figures.readBytes += bytes;
+    } else if (type === TYPE_OUT) {
+      figures.writes++;
+      figures.writtenBytes += bytes;
+    } else if (type === TYPE_FLUSH) {
+      figures.flushes++;
+    }
+  }
+
+  get figures(): BlkFigures {
+    return { ...this.#figures };
+  }
+
+  override inspect(): DeviceFacts {
+    const figures = {
+      capacityBytes: this.#backend.bytes,
+      pendingRequests: this.#pending.length,
+      ...this.#figures,
+    };
+    return { ...super.inspect(), figures };
   }
 
   protected resetOwn(): void {

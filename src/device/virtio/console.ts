@@ -19,6 +19,7 @@
  * Saved, version 1, behind the transport's part: port open u8, count of control messages u8, then
  * {event u16, value u16} each, then the input queue (count u16, bytes).
  */
+import type { DeviceFacts } from "../contract.ts";
 import { InputQueue } from "../input-queue.ts";
 import type { SectionReader, SectionWriter } from "../section.ts";
 import { BadQueue, firstBytes, gather, reserveAll, scatter, segmentBytes } from "./queue.ts";
@@ -206,6 +207,15 @@ export class VirtioConsole extends VirtioDevice {
   }
 
   // ---- life ----
+
+  override inspect(): DeviceFacts {
+    const figures = {
+      isPortOpen: this.#isPortOpen ? 1 : 0,
+      waitingInputBytes: this.#input.length,
+      waitingMessages: this.#messages.length,
+    };
+    return { ...super.inspect(), figures };
+  }
 
   /** Asks for no alarm. */
   alarm(): void {}

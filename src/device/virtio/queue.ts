@@ -13,7 +13,7 @@
  *   available   flags u16 │ index u16 │ heads u16[size] │ used_event u16
  *   used        flags u16 │ index u16 │ {head u32, written u32}[size] │ avail_event u16
  */
-import type { GuestMemory } from "../contract.ts";
+import type { GuestMemory, QueueFact } from "../contract.ts";
 import type { SectionReader, SectionWriter } from "../section.ts";
 
 /** Descriptors in the largest queue offered. */
@@ -224,6 +224,13 @@ export class VirtQueue {
     // 2.7.10: the driver asked to be told when the index passes used_event
     const event = this.#u16(memory, this.available + 4 + 2 * this.size);
     return ((this.#usedIndex - event - 1) & 0xffff) < ((this.#usedIndex - before) & 0xffff);
+  }
+
+  /** For people. */
+  get facts(): QueueFact {
+    const { isReady, size, descriptors, available, used } = this;
+    const [servedIndex, usedIndex] = [this.#served, this.#usedIndex];
+    return { isReady, size, descriptors, available, used, servedIndex, usedIndex };
   }
 
   /** size u16, ready u8, three addresses u64, served u16, used index u16, rounds u16. */

@@ -11,7 +11,7 @@
  * Saved: tag, status u8, feature selectors u32 x 2, driver features u64, queue selector u32,
  * interrupt status u8, generation u32, queues, then the device's own part.
  */
-import type { Device, DeviceContext, DeviceSection } from "../contract.ts";
+import type { Device, DeviceContext, DeviceFacts, DeviceSection } from "../contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "../device-tree.ts";
 import { SectionReader, SectionWriter } from "../section.ts";
 import { BadQueue, type Chain, QUEUE_SIZE_MAX, type QueueFeatures, VirtQueue } from "./queue.ts";
@@ -371,6 +371,26 @@ export abstract class VirtioDevice implements Device {
     this.context.setIrq(false);
     this.context.setAlarm(null);
     this.resetOwn();
+  }
+
+  inspect(): DeviceFacts {
+    const register = (name: string, offset: number, value: number | bigint, bytes = 4) => {
+      return { name, offset, value, bytes };
+    };
+    return {
+      registers: [
+        register("DeviceID", 0x008, this.#shape.deviceId),
+        register("DeviceFeatures", 0x010, this.#shape.features | RING_FEATURES, 8),
+        register("DeviceFeaturesSel", 0x014, this.#deviceSelect),
+        register("DriverFeatures", 0x020, this.#driverFeatures, 8),
+        register("DriverFeaturesSel", 0x024, this.#driverSelect),
+        register("QueueSel", 0x030, this.#queueSelect),
+        register("InterruptStatus", 0x060, this.#interrupt),
+        register("Status", 0x070, this.#status),
+        register("ConfigGeneration", 0x0fc, this.#generation),
+      ],
+      queues: this.queues.map(({ facts }) => facts),
+    };
   }
 
   node(): DeviceTreeNode {
