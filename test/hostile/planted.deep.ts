@@ -154,10 +154,10 @@ const PLANTED: readonly Planted[] = [
     suites: ["host"],
   },
   {
-    title: "a machine is given back in the midst of its slice",
+    title: "a machine that is disposed of in its slice keeps its frames",
     file: MACHINE,
-    from: "if (!this.#isInSlice) this.#giveBack();",
-    to: "this.#giveBack();",
+    from: "if (this.#isDisposed) this.#giveBack();",
+    to: "",
     suites: ["host"],
   },
   {
@@ -212,8 +212,8 @@ const PLANTED: readonly Planted[] = [
   {
     title: "a hart that only traps goes on for ever",
     file: "hart/slice.ts",
-    from: "return barren >= <u32>BARREN_MAX;",
-    to: "return false;",
+    from: "store<u32>(RUN, barren, HART_BARREN);",
+    to: "",
     suites: ["storms"],
   },
 ];

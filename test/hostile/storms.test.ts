@@ -481,11 +481,13 @@ for (const [where, fromhost] of [
       a.la("s1", "words");
       for (let command = 0; command < 1500; command++) {
         for (let word = 0; word < 4; word++) {
-          a.li("t0", word === 0 && random.chance(60) ? 64 : random.pick(WILD));
+          const likely = word === 0 ? 64 : word === 1 ? 1 : null;
+          a.li("t0", likely !== null && random.chance(70) ? likely : random.pick(WILD));
           a.sd("t0", "s1", 8 * word);
         }
-        a.li("t0", (BigInt(random.below(4)) << 56n) | (BigInt(random.below(3)) << 48n));
-        const kind = random.below(4);
+        const device = random.chance(60) ? 0 : random.below(4);
+        a.li("t0", (BigInt(device) << 56n) | (BigInt(random.below(3)) << 48n));
+        const kind = random.below(3);
         if (kind === 0) a.add("t0", "t0", "s1");
         else {
           a.li("t1", (random.pick(WILD) & 0xffff_ffff_fffen) >> BigInt(kind));

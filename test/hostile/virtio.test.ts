@@ -103,6 +103,7 @@ const REFUSED: Record<string, Crime> = {
   ),
   "an available index far ahead": (rings) => {
     rings.start(1);
+    rings.chain(0, { gpa: BUFFER, bytes: 8, flags: WRITE });
     rings.script.store(2, rings.available(0) + 2, 0x8000);
     rings.register(0x50, 0);
   },
