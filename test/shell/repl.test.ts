@@ -1,0 +1,144 @@
+/**
+ * The prompt on a terminal of its own, with keys as a person presses them; scripts and stdin
+ * through the binary; history; docs/commands.md.
+ */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { Console } from "../../bench/process.ts";
+import { commandsDocument } from "../../src/shell/docs.ts";
+import { COMMANDS } from "../../src/shell/registry.ts";
+import { CLI, rivulet } from "../helpers/cli.ts";
+
+const test = suite("shell/repl");
+const SECONDS_MAX = 20;
+const ESCAPE = String.fromCharCode(27);
+const PROMPT = new RegExp(`rivulet> (?:${ESCAPE}\\[\\d+G)?$`);
+const alive: Console[] = [];
+const folder = mkdtempSync(join(tmpdir(), "rivulet-repl-"));
+test.after(async () => {
+  for (const one of alive) await one.kill();
+  rmSync(folder, { recursive: true });
+});
+
+/** The shell on a terminal, its history in our folder. */
+function onTerminal(): Console {
+  const script = join(folder, "terminal.sh");
+  const env = `cd "${folder}"; export XDG_STATE_HOME="${folder}/state"`;
+  writeFileSync(script, `${env}\n"${process.execPath}" "${CLI}"\necho "status $?"\nstty -a\n`);
+  const terminal = new Console(["script", "-qec", `bash ${script}`, "/dev/null"]);
+  alive.push(terminal);
+  return terminal;
+}
+
+async function type(terminal: Console, keys: string, until: RegExp = PROMPT): Promise<string> {
+  terminal.write(keys);
+  return terminal.expect(until, SECONDS_MAX);
+}
+
+test("a session: completion, history, a console and back, Ctrl-C, Ctrl-D", async () => {
+  const terminal = onTerminal();
+  await terminal.expect(PROMPT, SECONDS_MAX);
+  assert.match(await type(terminal, "echo helk\x7flo\r"), /\nhello/);
+  // a tab among other keys is pasted text: it must come alone
+  await type(terminal, "vm cr", /vm cr$/);
+  await type(terminal, "\t", /eate $/);
+  await type(terminal, "a --guest b", /--guest b$/);
+  await type(terminal, "\t", /uiltin $/);
+  await type(terminal, "--memory 16M --start\r");
+  assert.match(await type(terminal, "vm list\r"), /a +running/);
+  assert.match(await type(terminal, "vm jump\r"), /unknown command "jump"/);
+
+  await type(terminal, "console attach a\r", /Ctrl-A X detaches/);
+  await type(terminal, "echo in the guest\r", /\nin the guest[\r\n]+> $/);
+  await type(terminal, "\x03\x01x", /a: detached[\r\n]+[\s\S]*rivulet> /);
+
+  await type(terminal, "console wait a never\r", /never\r+\n/);
+  assert.match(await type(terminal, "\x03"), /\^C/);
+  assert.match(await type(terminal, "echo $?\r"), /\n130/);
+  assert.match(await type(terminal, "half a line\x03"), /\^C/);
+  assert.match(await type(terminal, "vm list\r"), /a +running/);
+  // two lines in one piece, as from the clipboard
+  assert.match(await type(terminal, "echo one\recho two\r", /\ntwo[\s\S]*rivulet> /), /\none/);
+  assert.match(await type(terminal, "\x1b[A\x1b[A\r"), /\none/);
+
+  const end = await type(terminal, "\x04", /status 0[\s\S]*extproc/);
+  assert.match(end, /ends with the shell: a/);
+  for (const name of ["icanon", "echo", "isig"]) assert.match(end, new RegExp(`[\\s;]${name}\\b`));
+  await terminal.finish(SECONDS_MAX);
+
+  const history = join(folder, "state", "rivulet", "history");
+  assert.is(statSync(history).mode & 0o777, 0o600);
+  const again = onTerminal();
+  await again.expect(PROMPT, SECONDS_MAX);
+  assert.match(await type(again, "history 3\r"), /echo two[\s\S]*echo one[\s\S]*history 3/);
+  await type(again, "exit 6\r", /status 6/);
+  await again.finish(SECONDS_MAX);
+});
+
+test("history is cut at 1000 lines", async () => {
+  const history = join(folder, "state", "rivulet", "history");
+  writeFileSync(history, Array.from({ length: 1500 }, (_, line) => `echo ${line}\n`).join(""));
+  const terminal = onTerminal();
+  await terminal.expect(PROMPT, SECONDS_MAX);
+  await type(terminal, "exit\r", /status 0/);
+  await terminal.finish(SECONDS_MAX);
+  const lines = readFileSync(history, "utf8").trimEnd().split("\n");
+  assert.equal([lines.length, lines[0], lines.at(-1)], [1001, "echo 500", "exit"]);
+});
+
+test("-f runs a script with arguments; stdin is one too; both stop where a command fails", async () => {
+  const script = join(folder, "two.rv");
+  writeFileSync(script, 'echo "$1" of $#\nvm start nobody\necho not reached\n');
+  const stopped = await rivulet(["-f", script, "first arg", "--json"]);
+  assert.is(stopped.status, 1);
+  assert.is(stopped.stdout, "first arg of 2\n");
+  assert.match(stopped.stderr, new RegExp(`^${script}:2: machine "nobody"`));
+  const kept = await rivulet(["--keep-going", "-f", script, "x"]);
+  assert.equal([kept.status, kept.stdout], [1, "x of 1\nnot reached\n"]);
+
+  const piped = await rivulet([], { input: "echo 'one\ntwo' \\\n  three\n\nvm jump\necho no\n" });
+  assert.equal([piped.status, piped.stdout], [2, "one\ntwo three\n"]);
+  assert.match(piped.stderr, /^stdin:5: vm: unknown command "jump"/);
+  assert.equal(await rivulet([], { input: "" }), { status: 0, stdout: "", stderr: "" });
+  assert.is((await rivulet(["-f", "-"], { input: "exit 3\necho no" })).status, 3);
+  assert.is((await rivulet(["-f", join(folder, "none.rv")])).status, 1);
+});
+
+test("a script drives a machine, the same way every time", async () => {
+  const script = join(folder, "machine.rv");
+  writeFileSync(
+    script,
+    `vm create m --guest builtin --memory 16M --clock virtual --start
+console wait m '> '
+console send m 'primes 100\\n'
+console wait m 'primes up to' --timeout 20s
+console send m 'poweroff 3\\n'
+vm wait m --timeout 20s
+vm list --json
+`,
+  );
+  const { status, stdout, stderr } = await rivulet(["-f", script]);
+  assert.is(status, 0, stderr);
+  const [machine] = JSON.parse(stdout.split("\n").at(-2) as string);
+  assert.equal(machine.ended, { kind: "failure", code: 3, text: "failure, code 3" });
+});
+
+test("what needs a shell says so; what does not runs alone", async () => {
+  const refused = await rivulet(["vm", "create", "m", "--guest", "builtin"]);
+  assert.is(refused.status, 2);
+  assert.match(refused.stderr, /^rivulet: vm create needs a shell .*--connect/);
+  assert.is((await rivulet(["vm", "list"])).status, 0);
+  const { stdout } = await rivulet(["capabilities", "--json"]);
+  const { commands } = JSON.parse(stdout);
+  assert.is(commands.length, COMMANDS.length);
+  assert.ok(commands.every((one: { help: string }) => one.help.length > 0));
+});
+
+test("docs/commands.md is what the table says: npx rivulet help --markdown > docs/commands.md", () => {
+  assert.is(readFileSync("docs/commands.md", "utf8"), commandsDocument(COMMANDS));
+});
+
+test.run();
