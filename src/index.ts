@@ -3,6 +3,7 @@
  * platform.
  */
 /// <reference lib="esnext.disposable" preserve="true" />
+export type { StopCause, TlbEntry, WatchEntry, WatchKind } from "./core/debug-view.ts";
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
 export type { BlockBackend } from "./device/block/contract.ts";
 export { MemoryBackend } from "./device/block/memory.ts";
@@ -24,19 +25,24 @@ export {
   type DeviceTreeValue,
   deviceProperties,
 } from "./device/device-tree.ts";
+export { deviceTreeSource } from "./device/device-tree-source.ts";
 export { SectionReader, SectionWriter } from "./device/section.ts";
+export { type BlkFigures, VirtioBlk } from "./device/virtio/blk.ts";
 export { VmError, type VmErrorCode } from "./errors.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
 export {
   type ClockKind,
+  MACHINE_LIMITS,
   type MachineConfig,
   type MmuKind,
   parseBytes,
   type ResolvedConfig,
 } from "./machine/config.ts";
 export type { MachineConsole } from "./machine/console.ts";
+export type { DebugPoints } from "./machine/debug-points.ts";
+export type { Debugger, HartRegisters, MemorySpace, StepSignal } from "./machine/debugger.ts";
 export { type ElfProgram, isElf, parseElf } from "./machine/elf.ts";
-export { Host, type HostOptions, type HostStats } from "./machine/host.ts";
+export { Host, type HostOptions, type HostStats, MACHINES_MAX } from "./machine/host.ts";
 export { isImage } from "./machine/image.ts";
 export type {
   Machine,
@@ -44,5 +50,12 @@ export type {
   MachineStats,
   RunBudget,
 } from "./machine/machine.ts";
-export type { MachineState, RunResult } from "./machine/result.ts";
+export type { DebugStop, MachineState, RunResult } from "./machine/result.ts";
+export type {
+  AccessKind,
+  PageRights,
+  Translation,
+  TranslationMode,
+  WalkStep,
+} from "./machine/translate.ts";
 export type { Platform } from "./platform/contract.ts";

@@ -7,6 +7,7 @@
 import { FRAME_BYTES, HARTS_MAX, RAM_PAGES_MAX } from "../../assembly/layout.ts";
 import type { BlockBackend } from "../device/block/contract.ts";
 import {
+  CUSTOM_DEVICES_MAX,
   type CustomDevice,
   type DeviceFactory,
   type DeviceRequest,
@@ -62,6 +63,11 @@ export interface MachineConfig {
   readonly consoleInput?: "open" | "closed";
   /** "virtio" adds a virtio console (Linux's hvc0), which then gets the input. Default "uart". */
   readonly consoleDevice?: ConsoleDevice;
+  /**
+   * Adds a virtio port by which an agent in the guest serves `exec`; the Debian guest has one.
+   * Default false.
+   */
+  readonly agent?: boolean;
 }
 
 /** A checked configuration. */
@@ -81,6 +87,7 @@ export interface ResolvedConfig {
   readonly disks: readonly BlockBackend[];
   readonly devices: readonly CustomDevice[];
   readonly consoleDevice: ConsoleDevice;
+  readonly agent: boolean;
   readonly htif: boolean;
   readonly mmu: MmuKind;
   readonly noReboot: boolean;
@@ -109,8 +116,17 @@ const QUANTUM_MAX = 100_000_000;
 const APPEND_BYTES_MAX = 4096;
 /** 1 January 2026, 00:00 UTC. */
 const EPOCH_MS_DEFAULT = 1_767_225_600_000;
-/** Slots, less one for the entropy source and one for a console. */
-const DISKS_MAX = VIRTIO_SLOTS - 2;
+/** Slots, less one each for the entropy source, a console, and the agent's port. */
+const DISKS_MAX = VIRTIO_SLOTS - 3;
+/** What a machine may be made of, whatever its host has room for. */
+export const MACHINE_LIMITS = {
+  harts: HARTS_MAX,
+  memoryBytesMin: MEMORY_BYTES_MIN,
+  memoryBytesMax: MEMORY_BYTES_MAX,
+  disks: DISKS_MAX,
+  customDevices: CUSTOM_DEVICES_MAX,
+  appendBytes: APPEND_BYTES_MAX - 1,
+} as const;
 const UNITS: Record<string, number> = { "": 1, K: 1024, M: MEBIBYTE, G: 1024 * MEBIBYTE };
 
 function refuse(what: string, given: unknown, accepted: string): never {
@@ -196,6 +212,7 @@ export function resolveConfig(config: MachineConfig, limits: ConfigLimits): Reso
     noReboot: config.noReboot ?? false,
     reserve: config.reserve ?? false,
     consoleDevice: checkChoice("consoleDevice", config.consoleDevice ?? "uart", ["uart", "virtio"]),
+    agent: config.agent ?? false,
     consoleInput: checkChoice("consoleInput", config.consoleInput ?? "closed", ["open", "closed"]),
   };
 }

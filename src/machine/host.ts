@@ -43,7 +43,8 @@ export interface HostStats {
 }
 
 const MACHINES_DEFAULT = 16;
-const MACHINES_MAX = 1024;
+/** Machines at a time that a host can be made for. */
+export const MACHINES_MAX = 1024;
 
 /** A host of machines that share one pool of frames. */
 export class Host {

@@ -10,7 +10,6 @@
  *         hub is closed nothing reaches the machine any more, however late a host operation ends.
  */
 import type { Device, DeviceContext, GuestMemory, MachineRequest } from "../device/contract.ts";
-import { TIME_END_TICKS } from "./clock.ts";
 
 /** What the hub needs of its machine. */
 export interface HubHost {
@@ -151,9 +150,7 @@ export class DeviceHub {
     if (ticks === null) this.#alarms.delete(device);
     else this.#alarms.set(device, ticks);
     let next = Number.POSITIVE_INFINITY;
-    for (const due of this.#alarms.values()) {
-      if (due <= TIME_END_TICKS) next = Math.min(next, due);
-    }
+    for (const due of this.#alarms.values()) next = Math.min(next, due);
     this.nextAlarm = next;
   }
 

@@ -64,6 +64,8 @@ export class Machine {
   #isSleeping = false;
   /** A slice is under way: whoever is called from it may dispose of the machine. */
   #isInSlice = false;
+  /** The core's part and the frames are given back. */
+  #isGone = false;
   /** A reboot was cut short by `stop`; the next run begins it anew. */
   #isReloading = false;
   #pauseReason: string | null = null;
@@ -122,6 +124,10 @@ export class Machine {
   get debugger(): Debugger {
     this.#needAlive();
     return this.#debugger;
+  }
+
+  get isDisposed(): boolean {
+    return this.#isDisposed;
   }
 
   /** True while a run is under way, paused or not. */
@@ -570,7 +576,10 @@ export class Machine {
     if (!this.#isInSlice) this.#giveBack();
   }
 
+  /** Once: whoever heard of the end may have disposed of the machine already. */
   #giveBack(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
     this.#view.dispose();
     this.#host.removed(this);
   }

@@ -5,6 +5,21 @@
  *         suspension add rows).
  * Used by machine.ts and everyone who runs one.
  */
+import type { StopCause, WatchEntry } from "../core/debug-view.ts";
+
+/** Where the debugger stopped a machine; it stands between two instructions. */
+export interface DebugStop {
+  readonly cause: StopCause;
+  /** The hart that stopped; the others stand where their turns have left them. */
+  readonly hart: number;
+  /** Where that hart goes on. */
+  readonly pc: bigint;
+  /** The breakpoint, the first watched byte that was accessed, or pc. */
+  readonly address: bigint;
+  /** Of a watchpoint: which one, and how it was accessed by the instruction that has retired. */
+  readonly watchpoint?: WatchEntry;
+  readonly access?: "read" | "write";
+}
 
 /** Why `run` returned. */
 export type RunResult =
@@ -24,8 +39,8 @@ export type RunResult =
   | { readonly kind: "trap-loop"; readonly hart: number; readonly pc: bigint }
   /** The program stored its exit code in tohost. */
   | { readonly kind: "htif"; readonly code: number }
-  /** A breakpoint for the debugger. */
-  | { readonly kind: "break"; readonly hart: number; readonly pc: bigint }
+  /** The debugger's stop: a breakpoint, a watchpoint, the end of a step. The next run goes on. */
+  | ({ readonly kind: "break" } & DebugStop)
   /** The caller stopped the run, or disposed of the machine. */
   | { readonly kind: "stopped" };
 

@@ -19,6 +19,7 @@ import {
   EXIT_TRAP_LOOP,
   MACHINE_WORK_MAX,
 } from "../../assembly/layout.ts";
+import { DebugView, type StopEntry } from "../core/debug-view.ts";
 import type { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
 import type { Bus } from "./bus.ts";
@@ -50,6 +51,8 @@ export type SliceOutcome =
   | { readonly kind: "held" }
   /** Frames ran out. */
   | { readonly kind: "memory" }
+  /** The debugger is to look. */
+  | { readonly kind: "stop"; readonly stop: StopEntry }
   /** The guest asked for a reset. */
   | { readonly kind: "reset" }
   | { readonly kind: "end"; readonly result: RunResult };
@@ -79,9 +82,13 @@ export class Runner {
   readonly counts: ExitCounts;
   /** Frames for the answer to an HTIF command were short: it is served before anything else. */
   #isHtifLeft = false;
+  readonly #debug: DebugView;
+  /** The debugger's stop, told once what led to it is done. */
+  #stop: StopEntry | null = null;
 
   constructor(parts: RunnerParts, counts: ExitCounts) {
     this.parts = parts;
+    this.#debug = new DebugView(parts.view);
     this.counts = counts;
     parts.view.set32(MACHINE_WORK_MAX, CORE_WORK_MAX);
   }
@@ -92,11 +99,9 @@ export class Runner {
     clock.update(view);
     hub.beginSlice();
     for (let left = slots; left > 0 && !hub.isTired; ) {
-      const between = this.#between();
-      if (between !== null) return between;
-      const budget = target - view.retired;
-      if (budget <= 0) return end({ kind: "budget" });
-      let share = Math.min(left, budget);
+      const due = this.#due(target);
+      if (due !== null) return due;
+      let share = Math.min(left, target - view.retired);
       if (hub.nextAlarm !== Number.POSITIVE_INFINITY) {
         share = Math.min(share, clock.slotsUntil(view, hub.nextAlarm));
       }
@@ -111,10 +116,21 @@ export class Runner {
       }
       const outcome = this.#serve(exit, target);
       if (outcome !== null) return outcome;
+      this.#stop = this.#debug.stop;
       left -= EXIT_CHARGE;
     }
     // What the last instructions led to belongs to them, not to the next slice.
-    return this.#between() ?? (view.retired >= target ? end({ kind: "budget" }) : AGAIN);
+    return this.#due(target) ?? AGAIN;
+  }
+
+  /** What is to be done or told before the next instruction. */
+  #due(target: number): SliceOutcome | null {
+    const between = this.#between();
+    if (between !== null) return between;
+    const stop = this.#stop;
+    this.#stop = null;
+    if (stop !== null) return { kind: "stop", stop };
+    return this.parts.view.retired >= target ? end({ kind: "budget" }) : null;
   }
 
   /** Everything that may keep the next instruction from running. */
@@ -169,7 +185,7 @@ export class Runner {
       case EXIT_TRAP_LOOP:
         return end({ kind: "trap-loop", hart: view.exitHart.id, pc: view.exitHart.pc });
       case EXIT_BREAK:
-        return end({ kind: "break", hart: view.exitHart.id, pc: view.exitHart.pc });
+        return null;
       default:
         throw new VmError("bad-state", `the core left with unknown exit ${exit}`);
     }
