@@ -37,6 +37,7 @@ const EVENTS: Readonly<Record<keyof MachineEvents, true>> = {
   memory: true,
   reboot: true,
   end: true,
+  stop: true,
 };
 
 /** Counts what was sent and not taken; `room` settles when there is room for more. */
