@@ -126,6 +126,25 @@ test("a listener may dispose of the machine that it hears", async () => {
   host.dispose();
 });
 
+test("who hears of a machine's end may dispose of it once more", async () => {
+  const host = await smallHost();
+  const heir = await boot(host, elfProgram(flood), { reserve: true });
+  for (let round = 0; round < 5; round++) {
+    const machine = await boot(host, elfProgram(flood));
+    machine.on("end", () => machine.dispose());
+    machine.on("state", () => machine.state === "terminated" && machine.dispose());
+    const running = machine.run(LONG);
+    await settle(2);
+    machine.dispose();
+    assert.equal(await running, { kind: "stopped" });
+  }
+  const held = heir.stats().framesUsed;
+  const { framesFree, framesTotal } = host.stats();
+  assert.is(framesFree, framesTotal - held);
+  assert.equal(await heir.run(1000), { kind: "budget" });
+  host.dispose();
+});
+
 test("stop ends a reboot that waits for frames, and the next run goes on with it", async () => {
   const host = await smallHost({ arenaBytes: 24 << 20 });
   const script = new Script();

@@ -119,13 +119,6 @@ const PLANTED: readonly Planted[] = [
     suites: ["host"],
   },
   {
-    title: "an alarm may be set for any time",
-    file: HUB,
-    from: "if (due <= TIME_END_TICKS) next",
-    to: "next",
-    suites: ["host"],
-  },
-  {
     title: "a wait may last for any time",
     file: "machine/runner.js",
     from: "next <= TIME_END_TICKS ? next : Number.POSITIVE_INFINITY",
