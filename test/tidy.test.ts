@@ -23,7 +23,9 @@ function filesUnder(folder: string): Source[] {
 
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 const sources = CODE_FOLDERS.flatMap(filesUnder).filter(({ path }) => path.endsWith(".ts"));
-const texts = [".tools", ".ci", "docs", "examples", ...CODE_FOLDERS].flatMap(filesUnder);
+const texts = [".tools", ".ci", "docs", "examples", ...CODE_FOLDERS]
+  .flatMap(filesUnder)
+  .filter(({ path }) => !path.endsWith(".png"));
 
 function none(complaints: readonly string[]): void {
   assert.is(complaints.length, 0, `\n${complaints.join("\n")}`);

@@ -55,7 +55,7 @@ class OutputGate {
     this.#wake?.();
   }
 
-  /** Lets one round pass without room: a machine that is told to stop does not wait for a reader. */
+  /** Lets one round pass without room: who is told to stop does not wait for a reader. */
   admit(): void {
     this.#isAdmitted = true;
     this.#wake?.();
