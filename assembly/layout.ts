@@ -190,6 +190,8 @@ export const MACHINE_COUNT_TRAPS = 208;
  * makes every instruction cost a flush cannot hold the host's thread. All ones: no limit.
  */
 export const MACHINE_WORK_MAX = 248;
+/** u32: 0, or 1 + the turns that have ended since half an HTIF command was stored. */
+export const MACHINE_HTIF_HALF = 252;
 /** Result of machineDigestPages: 32 bytes. */
 export const MACHINE_DIGEST = 216;
 

@@ -27,6 +27,7 @@ import {
   MACHINE_EXIT_SIZE,
   MACHINE_EXIT_VALUE,
   MACHINE_EXIT_WRITE,
+  MACHINE_HTIF_HALF,
   MACHINE_TOHOST,
   RUN,
 } from "../layout";
@@ -56,6 +57,9 @@ function illegal(bits: u32): u32 {
   store<u64>(RUN, bits, HART_TRAP_VALUE);
   return SLOW_TRAP;
 }
+
+/** HTIF device 1, command 1, before its byte is there. */
+const HTIF_PRINT: u64 = 0x0101000000000000;
 
 /** Recomputes what the hot loop keeps about FS, frm and fflags. */
 export function floatUpdate(): void {
@@ -214,6 +218,23 @@ function storeCrossing(machine: usize, va: u64, bytes: u32, value: u64): u32 {
   return SLOW_NEXT;
 }
 
+/**
+ * A store to tohost, `offset` bytes into it. Programs also print with two word stores, in either
+ * order, and half a command is none: a printable byte in the low word waits for the high word, and
+ * the high word of a print for its byte. A low word that is stored again, or that no other store
+ * follows (machine/run), is what it says: an exit code.
+ */
+function htifStore(machine: usize, at: usize, offset: u32, bytes: u32, value: u64): u32 {
+  const tohost = at - <usize>offset;
+  const before = load<u64>(tohost);
+  rawStore(at, bytes, value);
+  const after = load<u64>(tohost);
+  const isByte = after < 0x7f && (after >= 0x20 || (after & 1) == 0) && after != before;
+  const isHalf = bytes == 4 && (offset == 0 ? isByte : after == HTIF_PRINT);
+  store<u32>(machine, isHalf ? 1 : 0, MACHINE_HTIF_HALF);
+  return isHalf ? SLOW_NEXT : SLOW_HTIF;
+}
+
 /** A store of 1 ... 8 bytes by the running hart. */
 function storeExecute(machine: usize, raw: u32, nextPc: u64, value: u64): u32 {
   const bytes: u32 = 1 << ((raw >> 12) & 3);
@@ -227,9 +248,11 @@ function storeExecute(machine: usize, raw: u32, nextPc: u64, value: u64): u32 {
   if (page != u32.MAX_VALUE) {
     const frame = stage2Frame(machine, page);
     frameChanging(machine, frame, <u32>physical & 0xfff, bytes);
-    rawStore(frameAddress(frame) + <usize>(physical & 0xfff), bytes, value);
-    const tohost = load<u64>(machine, MACHINE_TOHOST);
-    return tohost != 0 && physical - tohost < 8 ? SLOW_HTIF : SLOW_NEXT;
+    const at = frameAddress(frame) + <usize>(physical & 0xfff);
+    const offset = physical - load<u64>(machine, MACHINE_TOHOST); // without HTIF far above 8
+    if (offset < 8) return htifStore(machine, at, <u32>offset, bytes, value);
+    rawStore(at, bytes, value);
+    return SLOW_NEXT;
   }
   if ((<u32>physical & (bytes - 1)) != 0) return faultSet(ACCESS_STORE, true, va);
   if (physical - CLINT_BASE < CLINT_BYTES) {

@@ -11,6 +11,7 @@
 import {
   EXIT_BREAK,
   EXIT_BUDGET,
+  EXIT_HTIF,
   EXIT_IDLE,
   HART_BYTES,
   HART_HSM,
@@ -22,6 +23,7 @@ import {
   MACHINE_EXIT_HART,
   MACHINE_HARTS,
   MACHINE_HART_BLOCKS,
+  MACHINE_HTIF_HALF,
   MACHINE_IDLE_UNTIL,
   MACHINE_QUANTUM,
   MACHINE_SLOTS,
@@ -83,6 +85,18 @@ function rotate(machine: usize, block: usize): void {
   store<u64>(block, u64.MAX_VALUE, HART_RESERVATION);
   const next = load<u32>(machine, MACHINE_TURN) + 1;
   store<u32>(machine, next == load<u32>(machine, MACHINE_HARTS) ? 0 : next, MACHINE_TURN);
+}
+
+/**
+ * A turn has ended with half an HTIF command stored. True when every hart has had a turn since, so
+ * that no other half is to come.
+ */
+function isHtifWhole(machine: usize): bool {
+  const turns = load<u32>(machine, MACHINE_HTIF_HALF);
+  if (turns == 0) return false;
+  const isWhole = turns > load<u32>(machine, MACHINE_HARTS);
+  store<u32>(machine, isWhole ? 0 : turns + 1, MACHINE_HTIF_HALF);
+  return isWhole;
 }
 
 /**
@@ -152,6 +166,7 @@ export function runMachine(machine: usize, slots: u32): u32 {
     const position = load<u32>(block, HART_QUANTUM_POSITION);
     if (position >= quantum) {
       rotate(machine, block);
+      if (isHtifWhole(machine)) return EXIT_HTIF;
       continue;
     }
     const share = min<u32>(min<u32>(left, quantum - position), SHARE_MAX);
@@ -159,7 +174,9 @@ export function runMachine(machine: usize, slots: u32): u32 {
     if (isWaiting(block)) {
       if (allWait(machine)) {
         if (wakeOne(machine)) continue;
-        return EXIT_IDLE;
+        if (load<u32>(machine, MACHINE_HTIF_HALF) == 0) return EXIT_IDLE;
+        store<u32>(machine, 0, MACHINE_HTIF_HALF);
+        return EXIT_HTIF;
       }
       if (position == 0 && load<u32>(block, HART_HSM) == 0 && interruptWakesOf(block)) {
         store<u32>(block, 0, HART_WAITING);

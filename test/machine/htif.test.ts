@@ -140,4 +140,48 @@ test("commands that make no sense change nothing", async () => {
   }
 });
 
+/** Word stores to tohost: offset and value. */
+function words(a: Assembler, ...stores: (readonly [number, number])[]): void {
+  a.la("t0", "tohost");
+  for (const [offset, value] of stores) {
+    a.li("t1", value);
+    a.sw("t1", "t0", offset);
+  }
+}
+
+test("console bytes in two words, in either order, and a code behind them", async () => {
+  const print = 0x0101_0000;
+  const { result, output } = await run((a) => {
+    for (const byte of [10, 0x52, 0x43, 0x43]) words(a, [0, byte], [4, print]);
+    for (const byte of [0x53, 0x53, 10]) words(a, [4, print], [0, byte], [4, 0]);
+    words(a, [0, 1], [4, 0]);
+  });
+  assert.is(output, "\nRCCSS\n");
+  assert.equal(result, { kind: "htif", code: 0 });
+});
+
+test("an exit code that could be a byte, by one word", async () => {
+  const code = 0x43;
+  const twice = [
+    [0, code],
+    [0, code],
+  ] as const;
+  for (const stores of [
+    [[0, code]],
+    [
+      [0, code],
+      [4, 0],
+    ],
+    twice,
+  ] as const) {
+    for (const isWaiting of [false, true]) {
+      const { result } = await run((a) => {
+        words(a, ...stores);
+        if (isWaiting) a.wfi();
+      });
+      assert.equal(result, { kind: "htif", code: 0x21 });
+    }
+  }
+});
+
 test.run();
