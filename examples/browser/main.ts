@@ -19,6 +19,7 @@ const disk = element<HTMLInputElement>("disk");
 const pause = element<HTMLButtonElement>("pause");
 const reset = element<HTMLButtonElement>("reset");
 const screenshot = element<HTMLButtonElement>("screenshot");
+const reader = element<HTMLButtonElement>("reader");
 const message = element("message");
 const progress = element("progress");
 const settings = [guest, memory, harts] as const;
@@ -102,7 +103,9 @@ async function start(): Promise<void> {
   terminal.write("\x1bc"); // in turn with what the last machine wrote
   let made: RemoteMachine | null = null;
   try {
-    const files = await loadGuest(guest.value, showProgress);
+    const files = await loadGuest(guest.value, (part) => {
+      if (mine === generation) showProgress(part);
+    });
     if (mine !== generation) return;
     showProgress(null);
     made = await RemoteMachine.create({
@@ -153,6 +156,11 @@ screenshot.addEventListener("click", () => {
     })
     .catch(say);
 });
+reader.addEventListener("click", () => {
+  const isReading = !terminal.options.screenReaderMode;
+  terminal.options.screenReaderMode = isReading;
+  reader.setAttribute("aria-pressed", String(isReading));
+});
 for (const select of settings) {
   select.addEventListener("change", () => {
     rememberChoice();
@@ -160,7 +168,7 @@ for (const select of settings) {
   });
 }
 disk.addEventListener("change", () => {
-  element("disk-name").textContent = disk.files?.[0]?.name ?? "Disk…";
+  element("disk-name").textContent = disk.files?.[0]?.name ?? "Disk image…";
   setDue(true);
 });
 

@@ -121,6 +121,8 @@ testNeeding(test, [CHROMIUM], "F6 leads out of the console, Tab is the guest's",
   await it.page.getByRole("button", { name: "Pause", disabled: false }).waitFor();
   await it.page.keyboard.press("F6");
   assert.is(await it.page.evaluate(() => document.activeElement?.id), "pause");
+  await it.page.getByRole("button", { name: "Read the console aloud" }).press("Enter");
+  await it.page.getByRole("list").getByText("Type help for the commands.").first().waitFor();
   for (const name of ["Guest", "Memory", "Harts", "Disk image"]) {
     assert.is(await it.page.getByLabel(name, { exact: true }).count(), 1, name);
   }
