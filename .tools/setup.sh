@@ -3,14 +3,15 @@
 # there already.
 #
 #   setup.sh          tools and guest
-#   setup.sh tools    Debian packages: QEMU, cross compiler, native compiler, OpenSBI, Chromium
+#   setup.sh tools    Debian packages: QEMU, cross compiler, native compiler, OpenSBI, dtc, Chromium
 #   setup.sh guest    the Debian guest, into the user's cache directory
 #
 # Packages are installed only as root on Debian; elsewhere their names are printed and the exit status is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What each is for: the rival of tests and benches; bare-metal programs; their native checksums; firmware; the page.
+# What each is for: the rival of tests and benches; bare-metal programs; their native checksums; firmware; device trees;
+# the page.
 packages=(qemu-system-misc gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler chromium)
 
 say() { printf 'setup: %s\n' "$*" >&2; }

@@ -6,6 +6,7 @@
  * Holds   0 is success, 1 a failure, 2 a wrong command line; `run` exits as the guest asked.
  */
 import { readFileSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import {
@@ -15,6 +16,7 @@ import {
   DEBIAN_GUEST_NAME,
   findGuest,
   Host,
+  importGuest,
   listGuests,
   nodePlatform,
   OverlayBackend,
@@ -25,6 +27,7 @@ import {
   VmError,
 } from "./node.ts";
 import { connectControl, listenControl } from "./platform/node/control-socket.ts";
+import { createDiskFile, diskFileFacts, resizeDiskFile } from "./platform/node/disk-files.ts";
 import {
   listFolder,
   openFileWriter,
@@ -33,9 +36,18 @@ import {
 } from "./platform/node/files.ts";
 import { loadHistory, openPrompt, saveHistory } from "./platform/node/line-editor.ts";
 import { onSignal, standardStreams } from "./platform/node/standard-streams.ts";
-import { UsageError } from "./shell/command.ts";
+import { type AbortSignalLike, UsageError } from "./shell/command.ts";
 import { main } from "./shell/main.ts";
-import type { DiskMode, GuestFiles, GuestInfo, GuestShelf, World } from "./shell/world.ts";
+import type {
+  DiskMode,
+  DiskShelf,
+  Environment,
+  GuestDetails,
+  GuestFiles,
+  GuestInfo,
+  GuestShelf,
+  World,
+} from "./shell/world.ts";
 
 function version(): string {
   const url = new URL("../../package.json", import.meta.url);
@@ -48,32 +60,83 @@ function guestInfo({ folder, manifest }: PreparedGuest): GuestInfo {
   return { name, release, packages, folder, bytes };
 }
 
+function guestDetails(guest: PreparedGuest): GuestDetails {
+  const { kernel, initrd, disk, append, files } = guest.manifest;
+  const roleOf = (name: string) => {
+    if (name === kernel) return "kernel";
+    if (name === initrd) return "initrd";
+    return name === disk ? "disk" : "other";
+  };
+  return {
+    ...guestInfo(guest),
+    append,
+    files: Object.entries(files).map(([name, file]) => ({ role: roleOf(name), name, ...file })),
+  };
+}
+
+/** Node's own kind of signal, for the work of `run`. */
+async function abortable<T>(
+  signal: AbortSignalLike,
+  run: (own: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  try {
+    return await run(controller.signal);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 const guests: GuestShelf = {
   builtin: BUILTIN_GUEST_NAME,
   preparable: [DEBIAN_GUEST_NAME],
   list: () => listGuests().map(guestInfo),
   remove: removeGuest,
-  async prepare(_name, options) {
-    const controller = new AbortController();
-    const endSignals = onSignal(() => controller.abort());
-    try {
-      return guestInfo(await prepareDebian({ ...options, signal: controller.signal }));
-    } finally {
-      endSignals();
-    }
+  details(name) {
+    const guest = findGuest(name);
+    return guest === null ? null : guestDetails(guest);
   },
+  prepare: (_name, options) =>
+    abortable(options.signal, async (signal) => {
+      return guestInfo(await prepareDebian({ ...options, signal }));
+    }),
+  import: (name, parts) =>
+    abortable(parts.signal, async (signal) => {
+      return guestInfo(await importGuest(name, { ...parts, signal }));
+    }),
   async files(name): Promise<GuestFiles | null> {
     if (name === BUILTIN_GUEST_NAME) return { kernel: builtinGuest() };
     const guest = findGuest(name);
     if (guest === null) return null;
-    const { kernel, initrd, append } = guest.manifest;
+    const { kernel, initrd, disk, append } = guest.manifest;
     return {
       kernel: await readWholeFile(join(guest.folder, kernel)),
-      initrd: await readWholeFile(join(guest.folder, initrd)),
+      initrd: initrd === "" ? undefined : await readWholeFile(join(guest.folder, initrd)),
+      disk: disk === undefined ? undefined : join(guest.folder, disk),
       append,
     };
   },
 };
+
+const disks: DiskShelf = {
+  facts: diskFileFacts,
+  create: (path, bytes, options) =>
+    abortable(options.signal, (signal) => createDiskFile(path, bytes, { ...options, signal })),
+  resize: resizeDiskFile,
+};
+
+function environment(): Environment {
+  const { node, v8 } = process.versions;
+  return {
+    engine: `Node ${node}, V8 ${v8}`,
+    platform: `${process.platform} ${process.arch}`,
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+  };
+}
 
 async function openDisk(path: string, mode: DiskMode): Promise<BlockBackend> {
   const file = openBlockFile(path, { isReadOnly: mode !== "rw" });
@@ -84,7 +147,9 @@ function nodeWorld(): World {
   const platform = nodePlatform();
   return {
     version: version(),
+    environment: environment(),
     guests,
+    disks,
     openDisk,
     split: (args, types) =>
       parseArgs({

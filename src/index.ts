@@ -27,7 +27,6 @@ export {
 } from "./device/device-tree.ts";
 export { deviceTreeSource } from "./device/device-tree-source.ts";
 export { SectionReader, SectionWriter } from "./device/section.ts";
-export { type BlkFigures, VirtioBlk } from "./device/virtio/blk.ts";
 export { VmError, type VmErrorCode } from "./errors.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
 export {

@@ -15,6 +15,8 @@ export {
 export {
   findGuest,
   type GuestManifest,
+  type GuestParts,
+  importGuest,
   listGuests,
   type PreparedGuest,
   removeGuest,

@@ -53,6 +53,8 @@ const PAGE_BYTES = 4096;
 const IRQ_FIRST = 13;
 const IRQ_LAST = 31;
 const IRQ_MAX = 95;
+/** Custom devices in one machine. */
+export const CUSTOM_DEVICES_MAX = IRQ_LAST - IRQ_FIRST + 1;
 
 function refuse(what: string, accepted: string): never {
   throw new VmError("bad-config", `${what}: accepted are ${accepted}`);
@@ -63,8 +65,9 @@ export function placeDevices(
   requests: readonly DeviceRequest[],
   kinds: ReadonlyMap<string, DeviceFactory>,
 ): CustomDevice[] {
-  const most = IRQ_LAST - IRQ_FIRST + 1;
-  if (requests.length > most) refuse(`${requests.length} custom devices`, `up to ${most}`);
+  if (requests.length > CUSTOM_DEVICES_MAX) {
+    refuse(`${requests.length} custom devices`, `up to ${CUSTOM_DEVICES_MAX}`);
+  }
   return requests.map(({ kind, name, base, irq, options }, index) => {
     const make = kinds.get(kind);
     if (make === undefined) {

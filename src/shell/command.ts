@@ -117,6 +117,8 @@ export interface SessionStreams {
   readonly isTerminal: boolean;
   /** Width for tables. */
   readonly columns: number;
+  /** True when progress may overwrite its own line: stderr is a terminal of this process. */
+  readonly isProgressLive: boolean;
   /** Results: stdout. */
   print(text: string): void;
   /** Progress and notices: stderr. */

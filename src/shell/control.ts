@@ -148,6 +148,7 @@ class Connection {
     return {
       isTerminal,
       columns,
+      isProgressLive: false,
       print: (text) => void this.#output("stdout", encoder.encode(text)),
       say: (text) => void this.#output("stderr", encoder.encode(text)),
       write: (bytes) => this.#output("stdout", bytes),

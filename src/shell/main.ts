@@ -6,7 +6,6 @@
  */
 import type { Caller } from "./call.ts";
 import { type SessionStreams, UsageError } from "./command.ts";
-import { guestCommand } from "./commands/guest.ts";
 import { serveControl } from "./control.ts";
 import { runRemote } from "./control-client.ts";
 import { Fleet } from "./fleet.ts";
@@ -181,9 +180,6 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     return runRemote(connect, words, world);
   }
   const isRun = script === undefined && first === "run";
-  if (words[0] === "guest" && !COMMANDS.some(({ family }) => family === "guest")) {
-    return guestCommand(words.slice(1), world);
-  }
   // `run` serves while its machine is there, and names the option in its own table
   if (isRun && control !== undefined) words = [...words, `--control=${control}`];
   const isAlone = isRun && !words.some((word) => word.startsWith("--control"));

@@ -33,6 +33,7 @@ export function localStreams(
   return {
     isTerminal,
     columns: world.columns,
+    isProgressLive: world.isProgressLive,
     print: world.print,
     say: world.say,
     write: streams.write,

@@ -53,6 +53,7 @@ export interface VmServices {
 
 interface Made {
   readonly machine: Machine;
+  readonly diskSpecs: readonly DiskSpec[];
   readonly disks: readonly BlockBackend[];
 }
 
@@ -74,9 +75,11 @@ async function makeMachine(spec: VmSpec, services: VmServices): Promise<Made> {
   const kernel = (await read(spec.kernel)) ?? named?.kernel;
   const initrd = (await read(spec.initrd)) ?? named?.initrd;
   const firmware = await read(spec.firmware);
+  const own: DiskSpec[] = named?.disk === undefined ? [] : [{ path: named.disk, mode: "cow" }];
+  const diskSpecs = [...own, ...spec.disks];
   const disks: BlockBackend[] = [];
   try {
-    for (const disk of spec.disks) disks.push(await world.openDisk(disk.path, disk.mode));
+    for (const disk of diskSpecs) disks.push(await world.openDisk(disk.path, disk.mode));
     const host = await services.openHost();
     const machine = host.createMachine({
       name: spec.name,
@@ -95,7 +98,7 @@ async function makeMachine(spec: VmSpec, services: VmServices): Promise<Made> {
       consoleDevice: spec.consoleDevice,
       consoleInput: "open",
     });
-    return { machine, disks };
+    return { machine, diskSpecs, disks };
   } catch (error) {
     for (const disk of disks) await disk.close();
     throw error;
@@ -112,11 +115,16 @@ export class Vm {
   #spec: VmSpec;
   #made: Made;
   #run: Promise<RunResult> | null = null;
-  /** Ends of the run under way that are not the machine's: `between` goes on afterwards. */
+  /** The part of the run that is under way: `between` cuts a run into several. */
+  #piece: Promise<void> | null = null;
+  /** Calls of `between` under way. */
   #interludes = 0;
+  #isStopping = false;
   #lastResult: RunResult | null = null;
   readonly #attachments = new Set<() => void>();
   #isRemoved = false;
+  /** The machine is disposed of; there may be another one soon. */
+  #isGone = false;
   #recorder: Recorder | null = null;
 
   private constructor(spec: VmSpec, services: VmServices, made: Made) {
@@ -147,7 +155,12 @@ export class Vm {
     return this.#made.machine;
   }
 
-  /** The disks as opened, in the order of `spec.disks`. */
+  /** Every disk by slot: the guest's own in front of those of `spec.disks`. */
+  get diskSpecs(): readonly DiskSpec[] {
+    return this.#made.diskSpecs;
+  }
+
+  /** The disks as opened, in the order of `diskSpecs`. */
   get disks(): readonly BlockBackend[] {
     return this.#made.disks;
   }
@@ -177,7 +190,7 @@ export class Vm {
   }
 
   #tell(kind: string, detail: string): void {
-    const ticks = this.state === "created" || this.#isRemoved ? null : this.machine.stats().ticks;
+    const ticks = this.state === "created" || this.#isGone ? null : this.machine.stats().ticks;
     this.#services.events.add({ ticks, vm: this.name, kind, detail });
   }
 
@@ -229,14 +242,17 @@ export class Vm {
     const target = instructions === undefined ? undefined : machine.instructions + instructions;
     try {
       for (;;) {
+        while (this.#interludes > 0) await this.#interludesOver();
+        if (this.#isStopping || this.#isRemoved) return this.#ended({ kind: "stopped" });
         const left = target === undefined ? undefined : Math.max(0, target - machine.instructions);
-        const result = await machine.run({ instructions: left });
-        if (result.kind === "stopped" && this.#interludes > 0 && !this.#isRemoved) {
-          await this.#interludesOver();
-          continue;
-        }
-        this.#ended(result);
-        return result;
+        const piece = machine.run({ instructions: left });
+        const over = () => {
+          this.#piece = null;
+        };
+        this.#piece = piece.then(over, over);
+        const result = await piece;
+        const isInterlude = result.kind === "stopped" && this.#interludes > 0;
+        if (!isInterlude) return this.#ended(result);
       }
     } catch (error) {
       this.#run = null;
@@ -247,12 +263,21 @@ export class Vm {
     }
   }
 
-  #ended(result: RunResult): void {
+  #ended(result: RunResult): RunResult {
     this.#run = null;
+    this.#isStopping = false;
     this.#lastResult = result;
     if (!this.#isRemoved) this.#tell("end", describeResult(result));
     if (this.state === "terminated") this.log.close();
     this.#settleWaits();
+    return result;
+  }
+
+  /** Ends the run under way with "stopped"; the machine could run on. */
+  stop(): void {
+    if (this.#run === null) return;
+    this.#isStopping = true;
+    this.machine.stop();
   }
 
   #goOn(): void {
@@ -275,9 +300,8 @@ export class Vm {
       const how = `\`vm start ${this.name}\` starts it`;
       throw new VmError("bad-state", `${this.name} is ${machine.state}: ${how}`);
     }
-    if (machine.state === "paused" && (this.#run !== null || machine.reason === "user")) {
-      machine.resume();
-    }
+    // one that waits for memory was not paused: it goes on by itself, or with another run
+    if (machine.state === "paused" && machine.reason !== "memory") machine.resume();
     if (this.#run === null) this.#goOn();
   }
 
@@ -295,15 +319,9 @@ export class Vm {
   async between<T>(work: (machine: Machine) => T | Promise<T>): Promise<T> {
     this.#interludes++;
     try {
-      if (this.#run !== null && this.#interludes === 1) {
-        const stopped = new Promise<void>((resolve) => {
-          const end = this.machine.on("end", () => {
-            end();
-            resolve();
-          });
-        });
+      if (this.#piece !== null) {
         this.machine.stop();
-        await stopped;
+        await this.#piece;
       }
       return await work(this.machine);
     } finally {
@@ -389,6 +407,7 @@ export class Vm {
       this.#made = await makeMachine(old, this.#services);
       throw error;
     } finally {
+      this.#isGone = false;
       this.symbols = null;
       this.#watch();
       this.#settleWaits();
@@ -397,6 +416,7 @@ export class Vm {
 
   /** Ends machine and disks. */
   async #drop(): Promise<void> {
+    this.#isGone = true;
     this.machine.dispose();
     this.log.close();
     for (const disk of this.#made.disks) await disk.close();

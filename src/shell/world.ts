@@ -7,12 +7,15 @@
  */
 import type { BlockBackend, Host, HostOptions } from "../index.ts";
 import type { SplitArguments } from "./call.ts";
+import type { AbortSignalLike } from "./command.ts";
 
 /** A guest by name: what its machine boots. */
 export interface GuestFiles {
   readonly kernel: Uint8Array;
   readonly initrd?: Uint8Array;
   readonly append?: string;
+  /** Path of a disk that it boots with; it is not written. */
+  readonly disk?: string;
 }
 
 /** A prepared guest, as `rivulet guest list` shows it. */
@@ -24,12 +27,39 @@ export interface GuestInfo {
   readonly bytes: number;
 }
 
+/** A file of a prepared guest. */
+export interface GuestFileInfo {
+  readonly role: "kernel" | "initrd" | "disk" | "other";
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** All about a prepared guest, as `rivulet guest info` shows it. */
+export interface GuestDetails extends GuestInfo {
+  readonly append: string;
+  readonly files: readonly GuestFileInfo[];
+}
+
+/** What `rivulet guest import` brings along. */
+export interface GuestImport {
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly append: string;
+  /** Absolute path of a raw disk. */
+  readonly disk?: string;
+  readonly isReplacing: boolean;
+  readonly signal: AbortSignalLike;
+  onPercent(percent: number): void;
+}
+
 /** How a guest is prepared. */
 export interface GuestPreparation {
   /** Archive to fetch from instead of the machine's own. */
   readonly mirror?: string;
   /** Prepare again though it is there. */
   readonly isReplacing?: boolean;
+  readonly signal: AbortSignalLike;
   onProgress(progress: { readonly step: string; readonly percent?: number }): void;
 }
 
@@ -40,6 +70,10 @@ export interface GuestShelf {
   /** Names that `prepare` takes. */
   readonly preparable: readonly string[];
   list(): readonly GuestInfo[];
+  /** Null when it is not there. */
+  details(name: string): GuestDetails | null;
+  /** Puts files in. Throws VmError "bad-argument", "bad-file" or "io"; then nothing changed. */
+  import(name: string, parts: GuestImport): Promise<GuestInfo>;
   prepare(name: string, options: GuestPreparation): Promise<GuestInfo>;
   /** Throws VmError "not-found". */
   remove(name: string): void;
@@ -49,6 +83,44 @@ export interface GuestShelf {
 
 /** How a disk is opened. */
 export type DiskMode = "rw" | "ro" | "cow";
+
+/** A file that is a disk, or could be one. */
+export interface DiskFile {
+  /** The same for two paths exactly when they lead to one file. */
+  readonly id: string;
+  readonly bytes: number;
+  /** Room that it takes; less than `bytes` where the file has holes. */
+  readonly allocatedBytes: number;
+}
+
+/** Files that are disks, by absolute path. */
+export interface DiskShelf {
+  /** Throws VmError "bad-file" unless it is a file. */
+  facts(path: string): Promise<DiskFile>;
+  /** Makes a disk of zeros. Throws VmError "bad-file" or "io"; then nothing changed. */
+  create(
+    path: string,
+    bytes: number,
+    options: {
+      readonly isPreallocated: boolean;
+      readonly isReplacing: boolean;
+      readonly signal: AbortSignalLike;
+      onPercent(percent: number): void;
+    },
+  ): Promise<void>;
+  /** Throws VmError "bad-file" or "io". */
+  resize(path: string, bytes: number): Promise<void>;
+}
+
+/** What this runs on. */
+export interface Environment {
+  /** JavaScript engine, for instance "Node 20.11.1, V8 11.3". */
+  readonly engine: string;
+  /** Operating system and architecture, for instance "linux x64". */
+  readonly platform: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+}
 
 /** Where console input comes from and goes to. */
 export interface ConsoleStreams {
@@ -152,7 +224,9 @@ export interface World {
   /** Keeps a line for later sessions. */
   saveHistory(line: string): void;
   openDisk(path: string, mode: DiskMode): Promise<BlockBackend>;
+  readonly disks: DiskShelf;
   readonly guests: GuestShelf;
+  readonly environment: Environment;
   createHost(options?: Partial<HostOptions>): Promise<Host>;
   /** Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so. */
   onSignal(listener: (status: number) => void): () => void;

@@ -43,6 +43,22 @@ function fakeFiles(files: Files): Partial<World> {
   return {
     readFile: async (path) => read(path),
     openDisk: async (path) => new MemoryBackend(read(path)),
+    disks: {
+      facts: async (path) => {
+        const { length } = read(path);
+        return { id: path, bytes: length, allocatedBytes: length };
+      },
+      create: async (path, bytes, { isReplacing, onPercent }) => {
+        if (files.has(path) && !isReplacing) throw new VmError("bad-file", `${path} is there`);
+        onPercent(100);
+        files.set(path, new Uint8Array(bytes));
+      },
+      resize: async (path, bytes) => {
+        const resized = new Uint8Array(bytes);
+        resized.set(read(path).subarray(0, bytes));
+        files.set(path, resized);
+      },
+    },
     writeFile: async (path, bytes) => void files.set(path, bytes),
     openWriter: async (path) => {
       files.set(path, new Uint8Array(0));
@@ -68,6 +84,11 @@ const fakeGuests: World["guests"] = {
     return { name, release: "trixie", packages: [], folder: `/cache/${name}`, bytes: 1 };
   },
   remove: () => {},
+  details: () => null,
+  import: async (name, { kernel }) => {
+    const bytes = kernel.length;
+    return { name, release: "imported", packages: [], folder: `/cache/${name}`, bytes };
+  },
   files: async (name) => {
     if (name === BUILTIN_GUEST_NAME) return { kernel: builtinGuest() };
     return name === "debian" ? { kernel: endingGuest() } : null;
@@ -99,6 +120,7 @@ export function fakeWorld(files: Files = new Map(), said: Said = spoken()): Worl
     say: (text) => void (said.err += text),
     print: (text) => void (said.out += text),
     guests: fakeGuests,
+    environment: { engine: "fake 1", platform: "none", cores: 2, memoryBytes: 1 << 30 },
     createHost: (options) => Host.create({ arenaBytes: 1 << 30, ...options }),
     onSignal: () => () => {},
     monotonicMs: platform.monotonicMs,
@@ -119,6 +141,7 @@ export function fakeStreams(said: Said): SessionStreams {
   return {
     isTerminal: false,
     columns: 80,
+    isProgressLive: false,
     print: (text) => void (said.out += text),
     say: (text) => void (said.err += text),
     write: (bytes) => {

@@ -1,9 +1,9 @@
 /**
- * guest-store: prepared guests in the user's cache directory, one folder each, found by its
+ * guest-store: prepared and imported guests in the user's cache directory, one folder each, found by its
  * manifest.
  *
  * Owns    ${XDG_CACHE_HOME:-~/.cache}/rivulet/guests/.
- * Used by guest-debian.ts, which fills it, and by `rivulet guest` and `rivulet run --guest`.
+ * Used by guest-debian.ts, which fills it, and by `rivulet guest`, `vm create --guest` and `run`.
  * Holds   a guest is there whole or not at all: it is made in a folder of its own, then renamed.
  *         Who comes second finds the first one's and drops his own.
  */
@@ -22,6 +22,7 @@ import {
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { VmError } from "../../errors.ts";
+import { copyDiskFile } from "./disk-files.ts";
 
 /** One file of a guest. */
 export interface GuestFile {
@@ -37,7 +38,10 @@ export interface GuestManifest {
   readonly release: string;
   /** File names in the guest's folder. */
   readonly kernel: string;
+  /** "" when it has none. */
   readonly initrd: string;
+  /** A disk to boot with, copied on write; none in most. */
+  readonly disk?: string;
   /** Kernel command line to boot with. */
   readonly append: string;
   readonly packages: readonly { readonly name: string; readonly version: string }[];
@@ -56,6 +60,8 @@ export const GUEST_FORMAT = 1;
 const MANIFEST = "manifest.json";
 const STALE_MS = 3_600_000;
 const NAME = /^[a-z][a-z0-9-]{0,30}$/;
+/** Release of a guest that was not prepared but brought along. */
+const IMPORTED = "imported";
 
 /** Folder of all prepared guests. */
 export function guestsFolder(): string {
@@ -173,5 +179,65 @@ export function installGuest(
       if (attempt < attempts) continue;
       throw new VmError("io", `cannot put the guest into ${folder}`, { cause });
     }
+  }
+}
+
+/** What a guest is made of that somebody brings along. */
+export interface GuestParts {
+  /** A Linux Image or an ELF64, checked by the caller. */
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly append: string;
+  /** Path of a raw disk. */
+  readonly disk?: string;
+  readonly isReplacing?: boolean;
+  readonly signal?: AbortSignal;
+  /** Of the disk, which may be large. */
+  onPercent?(percent: number): void;
+}
+
+function checkNewName(name: string, isReplacing: boolean): void {
+  if (!NAME.test(name)) {
+    const accepted = "accepted are 1 to 31 lower-case letters, digits and dashes, a letter first";
+    throw new VmError("bad-argument", `guest "${name}": ${accepted}`);
+  }
+  if (isReplacing || !existsSync(join(guestsFolder(), name))) return;
+  throw new VmError("bad-argument", `guest "${name}" is there already; --force replaces it`);
+}
+
+/**
+ * Copies the parts into the store as guest `name`. Throws VmError "bad-argument" for a bad name or
+ * one that is taken, "bad-file" and "io" for the disk; the store is then as it was.
+ */
+export async function importGuest(name: string, parts: GuestParts): Promise<PreparedGuest> {
+  const { kernel, initrd, append, disk, isReplacing = false } = parts;
+  checkNewName(name, isReplacing);
+  sweep();
+  const made = newFolder(name);
+  try {
+    const files: Record<string, GuestFile> = { kernel: describeFile(kernel) };
+    writeFileSync(join(made, "kernel"), kernel);
+    if (initrd !== undefined) {
+      files["initrd"] = describeFile(initrd);
+      writeFileSync(join(made, "initrd"), initrd);
+    }
+    if (disk !== undefined) files["disk"] = await copyDiskFile(disk, join(made, "disk"), parts);
+    const manifest: GuestManifest = {
+      ...{
+        format: GUEST_FORMAT,
+        name,
+        release: IMPORTED,
+        append,
+        packages: [],
+        modules: [],
+        files,
+      },
+      ...{ kernel: "kernel", initrd: initrd === undefined ? "" : "initrd" },
+      ...(disk === undefined ? {} : { disk: "disk" }),
+    };
+    checkNewName(name, isReplacing); // a disk takes its time
+    return installGuest(made, manifest, isReplacing);
+  } finally {
+    rmSync(made, { recursive: true, force: true });
   }
 }

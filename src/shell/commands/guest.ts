@@ -1,199 +1,282 @@
 /**
- * guest: `rivulet guest`: prepares guests that `rivulet run --guest NAME` boots, lists and removes
- * them.
+ * guest: the commands of family `guest`: kernels with what they boot with, kept for this user, that
+ * `run` and `vm create` know by name.
  *
- * Owns    the family's command lines, its table and its progress lines.
- * Used by src/shell/main.ts.
- * Holds   results go to stdout, progress to stderr.
+ * Used by src/shell/registry.ts.
+ * Holds   results go to stdout, progress to stderr; a guest is there whole or not at all.
  */
-import type { CommandSpec } from "../command.ts";
-import { type OptionTable, optionHelp, readArguments, UsageError } from "../usage.ts";
-import type { GuestInfo, World } from "../world.ts";
+import { z } from "zod";
+import { isElf, isImage, VmError } from "../../index.ts";
+import { type Call, type CommandSpec, checkSignal, command, UsageError } from "../command.ts";
+import { progressOf } from "../progress.ts";
+import { bytesText, pairs, table } from "../render.ts";
+import type { GuestDetails, GuestInfo } from "../world.ts";
 
-const HELP_OPTION = { help: { help: "this text" } };
+const Guest = z.object({
+  name: z.string(),
+  release: z.string().describe('of Debian; "imported" for one that was brought along'),
+  packages: z.array(z.object({ name: z.string(), version: z.string() })),
+  folder: z.string(),
+  bytes: z.number(),
+});
 
-interface Subcommand {
-  readonly arguments: string;
-  readonly summary: string;
-  readonly options: OptionTable;
-  run(
-    names: readonly string[],
-    options: ReadonlyMap<string, readonly string[]>,
-    world: World,
-  ): Promise<number>;
-}
-
-const PREPARE_OPTIONS: OptionTable = {
-  mirror: { value: "URI", help: "Debian archive; default: the one in this machine's apt sources" },
-  force: { help: "prepare again though it is there, for a newer kernel" },
-  ...HELP_OPTION,
-};
-
-const mebibytes = (bytes: number) => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
-
-function oneLine(guest: GuestInfo): string {
-  const packages = guest.packages.map(({ name, version }) => `${name} ${version}`).join(", ");
-  const columns = [guest.name.padEnd(10), mebibytes(guest.bytes).padStart(10)];
-  return `${columns.join("")}  ${guest.release}: ${packages}`;
-}
-
-/**
- * Lines for people: one per step, overwritten in place on a terminal, else with every quarter on a
- * line of its own.
- */
-function progressLines(world: World): { show(step: string, percent?: number): void; end(): void } {
-  let last = "";
-  let quarter = 0;
+function guestOf({ name, release, packages, folder, bytes }: GuestInfo): z.output<typeof Guest> {
   return {
-    show(step, percent) {
-      if (world.isProgressLive) {
-        const begin = last === "" || last === step ? "\r\x1b[K" : "\n";
-        world.say(`${begin}${step}${percent === undefined ? "" : ` ${Math.floor(percent)} %`}`);
-      } else if (step !== last) {
-        quarter = 0;
-        world.say(`${step}\n`);
-      } else if (percent !== undefined && Math.floor(percent / 25) > quarter) {
-        quarter = Math.floor(percent / 25);
-        world.say(`  ${quarter * 25} %\n`);
-      }
-      last = step;
-    },
-    end() {
-      if (world.isProgressLive && last !== "") world.say("\n");
-    },
+    ...{ name, release, folder, bytes },
+    packages: packages.map((one) => ({ name: one.name, version: one.version })),
   };
 }
 
-async function prepare(
-  names: readonly string[],
-  options: ReadonlyMap<string, readonly string[]>,
-  world: World,
-): Promise<number> {
-  const { preparable } = world.guests;
-  if (names.length !== 1 || !preparable.includes(names[0])) {
-    const given = names.length === 0 ? "no name" : `"${names.join(" ")}"`;
-    throw new UsageError(`guest prepare: given ${given}; accepted: ${preparable.join(", ")}`);
+const packagesText = (packages: GuestInfo["packages"]) =>
+  packages.map(({ name, version }) => `${name} ${version}`).join(", ");
+
+// ---- prepare ----
+
+const prepare = command({
+  family: "guest",
+  name: "prepare",
+  summary: "fetch a guest with this machine's apt into the user's cache directory",
+  details: `
+Kernel and busybox come from the Debian archive that this machine's apt trusts, and are checked by
+apt. Nothing is installed and no privileges are needed. A guest that is there is left as it is.`,
+  parameters: [{ name: "NAME", kind: "text", choices: ["debian"], help: "a guest that is known" }],
+  options: {
+    mirror: {
+      value: "URI",
+      kind: "text",
+      help: "Debian archive; default: the one in this machine's apt sources",
+    },
+    force: { help: "prepare again though it is there, for a newer kernel" },
+  },
+  example: "guest prepare debian",
+  result: Guest,
+  async run(call) {
+    const { preparable } = call.world.guests;
+    const name = call.text("NAME") as string;
+    if (!preparable.includes(name)) {
+      throw new UsageError(`guest prepare: given "${name}"; accepted: ${preparable.join(", ")}`);
+    }
+    const progress = progressOf(call);
+    try {
+      const guest = await call.world.guests.prepare(name, {
+        mirror: call.text("mirror"),
+        isReplacing: call.has("force"),
+        signal: call.signal,
+        onProgress: ({ step, percent }) => progress.show(step, percent),
+      });
+      progress.end();
+      call.streams.say(`guest ${guest.name} is ready: ${guest.folder}\n`);
+      return guestOf(guest);
+    } catch (error) {
+      progress.end();
+      checkSignal(call.signal);
+      throw error;
+    }
+  },
+  text: () => "",
+});
+
+// ---- import ----
+
+/** Names that would hide, or be hidden by, a guest that comes another way. */
+function checkFree(name: string, { builtin, preparable }: Call["world"]["guests"]): void {
+  if (name === builtin) {
+    throw new VmError(
+      "bad-argument",
+      `guest "${name}" is part of rivulet: accepted is another name`,
+    );
   }
-  let interrupted: number | null = null;
-  const endSignals = world.onSignal((status) => {
-    interrupted = status;
-  });
-  const progress = progressLines(world);
-  try {
-    const guest = await world.guests.prepare(names[0], {
-      mirror: options.get("mirror")?.[0],
-      isReplacing: options.has("force"),
-      onProgress: ({ step, percent }) => progress.show(step, percent),
+  if (!preparable.includes(name)) return;
+  const how = `\`guest prepare ${name}\` makes that`;
+  throw new VmError("bad-argument", `guest "${name}": ${how}; accepted is another name`);
+}
+
+async function kernelOf(call: Call): Promise<Uint8Array> {
+  const path = call.path("kernel");
+  if (path === undefined) throw new UsageError("guest import: --kernel F is missing");
+  const kernel = await call.world.readFile(path);
+  if (isElf(kernel) || isImage(kernel)) return kernel;
+  const accepted = "accepted are a RISC-V Linux Image, plain or packed by gzip, and an ELF64";
+  throw new VmError("bad-file", `${path}: no kernel; ${accepted}`);
+}
+
+const importGuest = command({
+  family: "guest",
+  name: "import",
+  summary: "keep a kernel, with initrd and disk, as a guest of your own",
+  details: `
+The files are copied, so that they may go afterwards. \`run --guest NAME\` and \`vm create --guest NAME\`
+boot them with the command line given here unless they are given another. A disk becomes the first
+one of each such machine, copied on write: what a machine writes to it is gone with the machine.`,
+  parameters: [{ name: "NAME", kind: "text", help: "lower-case letters, digits and dashes" }],
+  options: {
+    kernel: { value: "F", kind: "file", help: "Linux Image (plain or gzip) or ELF64; needed" },
+    initrd: { value: "F", kind: "file", help: "initial RAM disk" },
+    append: { value: "S", kind: "text", help: "kernel command line" },
+    disk: { value: "F", kind: "file", help: "raw disk image" },
+    force: { help: "take the place of a guest of that name" },
+  },
+  example: "guest import mine --kernel Image --append console=ttyS0",
+  result: Guest,
+  async run(call) {
+    const { world } = call;
+    const name = call.text("NAME") as string;
+    checkFree(name, world.guests);
+    const kernel = await kernelOf(call);
+    const initrd = call.path("initrd");
+    const disk = call.path("disk");
+    if (disk !== undefined) checkDiskBytes((await world.disks.facts(disk)).bytes, disk);
+    const progress = progressOf(call);
+    try {
+      const guest = await world.guests.import(name, {
+        kernel,
+        initrd: initrd === undefined ? undefined : await world.readFile(initrd),
+        append: call.text("append") ?? "",
+        disk,
+        isReplacing: call.has("force"),
+        signal: call.signal,
+        onPercent: (percent) => progress.show(`copying ${call.text("disk")}`, percent),
+      });
+      progress.end();
+      call.streams.say(`guest ${guest.name} is ready: ${guest.folder}\n`);
+      return guestOf(guest);
+    } catch (error) {
+      progress.end();
+      checkSignal(call.signal);
+      throw error;
+    }
+  },
+  text: () => "",
+});
+
+const SECTOR_BYTES = 512;
+
+function checkDiskBytes(bytes: number, path: string): void {
+  if (bytes > 0 && bytes % SECTOR_BYTES === 0) return;
+  const accepted = `accepted are multiples of ${SECTOR_BYTES} from ${SECTOR_BYTES}`;
+  throw new VmError("bad-file", `disk ${path} has ${bytes} bytes; ${accepted}`);
+}
+
+// ---- list, info, remove ----
+
+const list = command({
+  family: "guest",
+  name: "list",
+  summary: "list the guests that `run --guest NAME` boots",
+  parameters: [],
+  options: {},
+  example: "guest list",
+  result: z.object({
+    builtin: z.string().describe("the guest that is always there"),
+    prepared: z.array(Guest),
+  }),
+  run: async ({ world: { guests } }) => ({
+    builtin: guests.builtin,
+    prepared: guests.list().map(guestOf),
+  }),
+  text({ builtin, prepared }) {
+    const rows = prepared.map(({ name, bytes, release, packages }) => {
+      return [name, bytesText(bytes), release, packagesText(packages)];
     });
-    progress.end();
-    world.say(`guest ${guest.name} is ready: ${guest.folder}\n`);
-    return 0;
-  } catch (error) {
-    progress.end();
-    if (interrupted !== null) return interrupted;
-    throw error;
-  } finally {
-    endSignals();
-  }
-}
-
-async function list(
-  names: readonly string[],
-  options: ReadonlyMap<string, readonly string[]>,
-  world: World,
-): Promise<number> {
-  if (names.length > 0) {
-    throw new UsageError(`guest list: takes no name, given "${names.join(" ")}"`);
-  }
-  const { guests } = world;
-  if (options.has("json")) {
-    world.print(JSON.stringify({ builtin: guests.builtin, prepared: guests.list() }) + "\n");
-    return 0;
-  }
-  for (const guest of guests.list()) world.print(oneLine(guest) + "\n");
-  world.print(`${guests.builtin.padEnd(10)}${"".padStart(10)}  part of rivulet\n`);
-  return 0;
-}
-
-async function remove(
-  names: readonly string[],
-  _options: ReadonlyMap<string, readonly string[]>,
-  world: World,
-): Promise<number> {
-  if (names.length !== 1) {
-    const given = names.length === 0 ? "no name" : `"${names.join(" ")}"`;
-    throw new UsageError(`guest remove: given ${given}; accepted: the name of one prepared guest`);
-  }
-  world.guests.remove(names[0]);
-  return 0;
-}
-
-const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
-  prepare: {
-    arguments: "NAME",
-    summary: "fetch a guest with this machine's apt into the user's cache directory",
-    options: PREPARE_OPTIONS,
-    run: prepare,
+    rows.push([builtin, "", "part of rivulet", ""]);
+    return table(["NAME", { name: "SIZE", align: "right" }, "RELEASE", "PACKAGES"], rows);
   },
-  list: {
-    arguments: "",
-    summary: "the guests that `rivulet run --guest NAME` boots",
-    options: { json: { help: "one line of JSON: {builtin, prepared}" }, ...HELP_OPTION },
-    run: list,
+});
+
+const Info = Guest.extend({
+  folder: z.string().nullable().describe("null for the guest that is part of rivulet"),
+  append: z.string().describe("kernel command line, unless another is given"),
+  files: z.array(
+    z.object({
+      role: z.enum(["kernel", "initrd", "disk", "other"]),
+      name: z.string(),
+      bytes: z.number(),
+      sha256: z.string().nullable(),
+    }),
+  ),
+});
+
+function infoOf(guest: GuestDetails): z.output<typeof Info> {
+  const { append, files } = guest;
+  return {
+    ...guestOf(guest),
+    append,
+    files: files.map(({ role, name, bytes, sha256 }) => ({ role, name, bytes, sha256 })),
+  };
+}
+
+async function builtinInfo({ world }: Call): Promise<z.output<typeof Info>> {
+  const { builtin } = world.guests;
+  const { length } = (await world.guests.files(builtin))?.kernel ?? new Uint8Array(0);
+  return {
+    ...{ name: builtin, release: "part of rivulet", packages: [], folder: null, append: "" },
+    bytes: length,
+    files: [{ role: "kernel", name: builtin, bytes: length, sha256: null }],
+  };
+}
+
+/** The error for a name that no guest has. */
+function unknownGuest(name: string, { world: { guests } }: Call): VmError {
+  const names = [...guests.list().map((guest) => guest.name), guests.builtin].join(", ");
+  const hint = guests.preparable.includes(name) ? `; \`guest prepare ${name}\` fetches it` : "";
+  return new VmError("not-found", `guest "${name}": there are ${names}${hint}`);
+}
+
+const info = command({
+  family: "guest",
+  name: "info",
+  summary: "say what a guest is made of: files, packages, command line",
+  parameters: [{ name: "NAME", kind: "guest", help: "a guest of `guest list`" }],
+  options: {},
+  example: "guest info builtin",
+  result: Info,
+  async run(call) {
+    const { guests } = call.world;
+    const name = call.text("NAME") as string;
+    if (name === guests.builtin) return builtinInfo(call);
+    const guest = guests.details(name);
+    if (guest === null) throw unknownGuest(name, call);
+    return infoOf(guest);
   },
-  remove: {
-    arguments: "NAME",
-    summary: "delete a prepared guest",
-    options: HELP_OPTION,
-    run: remove,
+  text({ name, release, packages, folder, append, files }) {
+    const rows = [
+      ["name", name],
+      ["release", release],
+      ["packages", packagesText(packages)],
+      ["append", append],
+      ["folder", folder ?? ""],
+    ] as const;
+    const columns = ["FILE", "ROLE", { name: "SIZE", align: "right" }, "SHA-256"] as const;
+    const lines = files.map((file) => {
+      return [file.name, file.role, bytesText(file.bytes), file.sha256 ?? ""];
+    });
+    const known = pairs(
+      rows.filter(([, value]) => value !== ""),
+      "",
+    );
+    return `${known}\n\n${table(columns, lines)}`;
   },
-};
+});
 
-function familyHelp(): string {
-  const rows = Object.entries(SUBCOMMANDS).map(
-    ([name, { arguments: given, summary }]) => `  ${`${name} ${given}`.padEnd(14)}${summary}`,
-  );
-  return `Usage: rivulet guest COMMAND [arguments]
-
-${rows.join("\n")}
-
-Example:
-  rivulet guest prepare debian
-`;
-}
-
-function subcommandHelp(name: string, command: Subcommand): string {
-  const usage = ["rivulet guest", name, command.arguments, "[options]"].filter(
-    (word) => word !== "",
-  );
-  return `Usage: ${usage.join(" ")}
-
-${command.summary[0].toUpperCase()}${command.summary.slice(1)}.
-
-${optionHelp(command.options)}
-`;
-}
-
-/** Runs `rivulet guest ...`; the exit status. Throws UsageError and VmError. */
-export async function guestCommand(argv: readonly string[], world: World): Promise<number> {
-  const [name, ...rest] = argv;
-  if (name === "--help" || name === "-h" || name === "help") {
-    world.print(familyHelp());
-    return 0;
-  }
-  if (name === undefined || !Object.hasOwn(SUBCOMMANDS, name)) {
-    const given = name === undefined ? "no command" : `unknown command "${name}"`;
-    const accepted = Object.keys(SUBCOMMANDS).join(", ");
-    throw new UsageError(`guest: ${given}; accepted: ${accepted}, --help`);
-  }
-  const command = SUBCOMMANDS[name];
-  const args = readArguments(`guest ${name}`, rest, command.options, world.split);
-  if (args.options.has("help")) {
-    world.print(subcommandHelp(name, command));
-    return 0;
-  }
-  return command.run(args.files, args.options, world);
-}
+const remove = command({
+  family: "guest",
+  name: "remove",
+  summary: "delete a prepared or imported guest",
+  details: "Machines that were made from it go on; they cannot be made anew.",
+  parameters: [{ name: "NAME", kind: "guest", help: "a guest of `guest list`" }],
+  options: {},
+  example: "guest remove debian",
+  result: z.object({ name: z.string() }),
+  async run(call) {
+    const name = call.text("NAME") as string;
+    if (name === call.world.guests.builtin) {
+      throw new VmError("bad-argument", `guest "${name}" is part of rivulet: it stays`);
+    }
+    call.world.guests.remove(name);
+    return { name };
+  },
+  text: () => "",
+});
 
 /** The family, in the order of its help. */
-export const guestCommands: readonly CommandSpec[] = [];
+export const guestCommands: readonly CommandSpec[] = [prepare, importGuest, list, info, remove];
