@@ -134,6 +134,7 @@ export class ConsoleLog {
     if (what.isOver === true) return Promise.resolve({ kind: "ended" });
     if (what.signal.aborted) return Promise.resolve({ kind: "aborted" });
     return new Promise((resolve) => {
+      let cancel = () => {};
       const settle = (outcome: WaitOutcome) => {
         cancel();
         endListening();
@@ -148,9 +149,9 @@ export class ConsoleLog {
         if (position >= 0) settle({ kind: "found", position });
       });
       const late = () => settle({ kind: "timeout" });
-      const cancel = what.timeoutMs === null ? () => {} : this.#after(what.timeoutMs, late);
       this.#enders.add(end);
       what.signal.addEventListener("abort", abort);
+      if (what.timeoutMs !== null) cancel = this.#after(what.timeoutMs, late);
     });
   }
 }

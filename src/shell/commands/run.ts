@@ -193,7 +193,7 @@ async function drive(vm: Vm, call: Call): Promise<{ result: Result; text?: strin
   let left: number | null = null;
   const leave = (status: number) => {
     left ??= status;
-    vm.machine.stop();
+    vm.stop();
   };
   const abort = () => leave(signal.status);
   signal.addEventListener("abort", abort);
