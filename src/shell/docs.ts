@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { COMMON_OPTIONS, commandName } from "./call.ts";
 import type { CommandSpec } from "./command.ts";
-import { FAMILIES, optionHelp, pairs, usageOf } from "./render.ts";
+import { exampleOf, FAMILIES, optionHelp, pairs, usageOf } from "./render.ts";
 
 /** The parts of JSON Schema that zod makes of our shapes. */
 interface Schema {
@@ -74,7 +74,7 @@ function commandSection(spec: CommandSpec): string {
     `${spec.summary[0].toUpperCase()}${spec.summary.slice(1)}.`,
     `\`\`\`text\n${usageOf(spec)}${words}${options}\n\`\`\``,
     ...details,
-    `\`\`\`sh\n${spec.example}\n\`\`\``,
+    `\`\`\`sh\n${exampleOf(spec)}\n\`\`\``,
     json,
     `\`\`\`ts\n${wrapShape(shapeText(spec.result), 96)}\n\`\`\``,
   ].join("\n\n");

@@ -93,12 +93,19 @@ function checkAlone(words: readonly string[]): void {
   throw new UsageError(`${first} ${second} needs a shell with machines: ${accepted}`);
 }
 
-/** Runs `work` with a signal that SIGINT and the like abort. */
+/** Runs `work` with a signal that SIGINT and the like abort; the second one does not wait for it. */
 async function withSignals(world: World, work: (abort: Abort) => Promise<number>): Promise<number> {
   const abort = new Abort();
-  const endSignals = world.onSignal((status) => abort.abort(status));
+  let leave: (status: number) => void = () => {};
+  const isLeft = new Promise<number>((resolve) => {
+    leave = resolve;
+  });
+  const endSignals = world.onSignal((status) => {
+    if (abort.aborted) leave(status);
+    else abort.abort(status);
+  });
   try {
-    return await work(abort);
+    return await Promise.race([work(abort), isLeft]);
   } finally {
     endSignals();
   }

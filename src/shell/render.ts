@@ -99,6 +99,12 @@ export function usageOf(spec: CommandSpec): string {
   return `${runsAlone(spec) ? "rivulet " : ""}${words.join(" ")}`;
 }
 
+/** The example as it is typed: with `rivulet` in front where that works. */
+export function exampleOf(spec: CommandSpec): string {
+  const isAlone = runsAlone(spec) && !spec.example.includes(";");
+  return `${isAlone ? "rivulet " : ""}${spec.example}`;
+}
+
 /** Everything about one command. */
 export function commandHelp(spec: CommandSpec): string {
   const options = { ...spec.options, ...COMMON_OPTIONS };
@@ -111,7 +117,7 @@ export function commandHelp(spec: CommandSpec): string {
     ...(parameters.length === 0 ? [] : [pairs(parameters)]),
     `Options:\n${optionHelp(options)}`,
     ...(spec.details === undefined ? [] : [spec.details.trim()]),
-    `Example:\n  ${spec.example.replaceAll("\n", "\n  ")}`,
+    `Example:\n  ${exampleOf(spec)}`,
   ];
   return `${blocks.join("\n\n")}\n`;
 }
@@ -131,7 +137,7 @@ ${pairs(rows)}
 \`help ${family} COMMAND\` says more.
 
 Example:
-  ${mine[0].example}
+  ${exampleOf(mine[0])}
 `;
 }
 

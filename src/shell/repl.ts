@@ -63,6 +63,11 @@ async function readLines(prompt: Prompt, session: Session, parts: ShellParts): P
   const { world } = parts;
   const streams = localStreams(world, (onInput) => prompt.listen(onInput));
   let abort: Abort | null = null;
+  const endSignals = world.onSignal((status) => {
+    session.exit = status;
+    abort?.abort(status);
+    prompt.close();
+  });
   prompt.onInterrupt(() => {
     world.say("^C\n");
     abort?.abort();
@@ -77,6 +82,7 @@ async function readLines(prompt: Prompt, session: Session, parts: ShellParts): P
     abort = null;
     if (session.exit !== null) break;
   }
+  endSignals();
   return session.exit ?? 0;
 }
 
@@ -90,16 +96,11 @@ export async function runPrompt(parts: ShellParts): Promise<number> {
     complete: (line) => complete(line, { ...parts, session }),
   });
   world.say(`rivulet ${world.version}; \`help\` lists commands, Ctrl-D leaves\n`);
-  const endSignals = world.onSignal((status) => {
-    session.exit = status;
-    prompt.close();
-  });
   try {
     const status = await readLines(prompt, session, parts);
     farewell(parts);
     return status;
   } finally {
-    endSignals();
     prompt.close();
   }
 }

@@ -36,7 +36,7 @@ async function runExample(spec: CommandSpec, isJson: boolean) {
     await prepare(commandName(spec), shell);
     shell.said.out = "";
     shell.said.err = "";
-    const example = spec.example.replace(/^rivulet /, "");
+    const { example } = spec;
     const status = await shell.run(isJson ? `${example} --json` : example);
     return { status, ...shell.said };
   } finally {

@@ -257,7 +257,7 @@ export const runCommand = command({
     { name: "FILE", kind: "file", help: "a kernel Image or an ELF64", isOptional: true },
   ],
   options: OPTIONS,
-  example: "rivulet run --guest debian",
+  example: "run --guest debian",
   isConsole: true,
   result: Result,
   run,
