@@ -103,6 +103,43 @@ function emitBringUp(a: Assembler, slot: number, queues: number): void {
   put(0x70, 15);
 }
 
+/** One access: somewhere in one of TARGETS, mostly aligned, of one of eight kinds. */
+function emitPoke(a: Assembler): void {
+  emitDraw(a);
+  a.srli("t0", "s0", 8);
+  a.andi("t0", "t0", 15);
+  a.slli("t0", "t0", 4);
+  a.add("t0", "t0", "s2");
+  a.ld("t1", "t0", 0);
+  a.ld("t2", "t0", 8);
+  a.srli("t4", "s0", 20);
+  a.and("t4", "t4", "t2");
+  a.slli("t0", "s0", 3);
+  a.bltz("t0", "crooked");
+  a.andi("t4", "t4", -4);
+  a.label("crooked");
+  a.add("t4", "t4", "t1");
+  emitValue(a);
+  a.srli("t0", "s0", 3);
+  a.andi("t0", "t0", 7);
+  a.slli("t0", "t0", 3);
+  a.la("t1", "accesses");
+  a.add("t1", "t1", "t0");
+  a.jr("t1");
+  a.alignCode(8);
+  a.label("accesses");
+  const accesses = [
+    ...[() => a.sb("t3", "t4", 0), () => a.sh("t3", "t4", 0), () => a.sw("t3", "t4", 0)],
+    ...[() => a.sd("t3", "t4", 0), () => a.lb("t3", "t4", 0), () => a.lw("t3", "t4", 0)],
+    ...[() => a.ld("t3", "t4", 0), () => a.sw("t3", "t4", 0)],
+  ];
+  for (const access of accesses) {
+    access();
+    a.j("poked");
+  }
+  a.label("poked");
+}
+
 /** The poker; with `target` it pokes that place too, now and then. */
 function poker(seed: number, target: number | null): Uint8Array {
   return elfProgram((a) => {
@@ -121,39 +158,7 @@ function poker(seed: number, target: number | null): Uint8Array {
     emitBringUp(a, 2, 4);
     a.li("s3", 300);
     a.label("poke");
-    emitDraw(a);
-    a.srli("t0", "s0", 8);
-    a.andi("t0", "t0", 15);
-    a.slli("t0", "t0", 4);
-    a.add("t0", "t0", "s2");
-    a.ld("t1", "t0", 0);
-    a.ld("t2", "t0", 8);
-    a.srli("t4", "s0", 20);
-    a.and("t4", "t4", "t2");
-    a.slli("t0", "s0", 3);
-    a.bltz("t0", "crooked");
-    a.andi("t4", "t4", -4);
-    a.label("crooked");
-    a.add("t4", "t4", "t1");
-    emitValue(a);
-    a.srli("t0", "s0", 3);
-    a.andi("t0", "t0", 7);
-    a.slli("t0", "t0", 3);
-    a.la("t1", "accesses");
-    a.add("t1", "t1", "t0");
-    a.jr("t1");
-    a.alignCode(8);
-    a.label("accesses");
-    const accesses = [
-      ...[() => a.sb("t3", "t4", 0), () => a.sh("t3", "t4", 0), () => a.sw("t3", "t4", 0)],
-      ...[() => a.sd("t3", "t4", 0), () => a.lb("t3", "t4", 0), () => a.lw("t3", "t4", 0)],
-      ...[() => a.ld("t3", "t4", 0), () => a.sw("t3", "t4", 0)],
-    ];
-    for (const access of accesses) {
-      access();
-      a.j("poked");
-    }
-    a.label("poked");
+    emitPoke(a);
     a.addi("s3", "s3", -1);
     a.bnez("s3", "poke");
     a.csrw("mie", "s0");

@@ -1,6 +1,6 @@
 /**
- * planted: bugs in the devices, the queues, the runner and the core, planted one at a time in a copy
- * of what was built, and the suite of test/hostile that must fail because of it.
+ * planted: bugs in the devices, the queues, the runner and the core, planted one at a time in a
+ * copy of what was built, and the suite of test/hostile that must fail because of it.
  *
  *   PLANT=pattern   only bugs whose title matches
  */

@@ -22,7 +22,7 @@ const CHAIN_MAX = 1023;
 
 const disk = () => new MemoryBackend(new Uint8Array(64 * SECTOR));
 
-/** What a test does to a fresh driver of the entropy source; it is refused unless said otherwise. */
+/** What a test does to the entropy source, as its driver. */
 type Crime = (rings: Rings) => void;
 
 /** A chain in descriptors 0 ... of queue 0, exactly as given. */

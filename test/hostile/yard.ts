@@ -4,8 +4,8 @@
  *
  * Used by every suite of test/hostile.
  * Holds   the neighbour runs in small pieces, at the hostile machine's pace, so that its slices lie
- *         between the hostile ones from beginning to end; its digest and output must be those that it has alone. Host work is
- *         counted, never timed.
+ *         between the hostile ones from beginning to end; its digest and output must be those that
+ *         it has alone. Host work is counted, never timed.
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
