@@ -5,6 +5,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export type { StopCause, TlbEntry, WatchEntry, WatchKind } from "./core/debug-view.ts";
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
+export { GdbServer, type GdbServerOptions } from "./debug/gdb-server.ts";
+export { type GdbTarget, letGo } from "./debug/gdb-session.ts";
+export type { GdbPeer } from "./debug/peer.ts";
+export { rightsText, translationText } from "./debug/translation-text.ts";
 export type { BlockBackend } from "./device/block/contract.ts";
 export { MemoryBackend } from "./device/block/memory.ts";
 export { OverlayBackend } from "./device/block/overlay.ts";

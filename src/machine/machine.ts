@@ -526,10 +526,12 @@ export class Machine {
 
   // ---- looking at it ----
 
-  /** Hash of everything the machine is; equal digests are equal machines. Only between runs. */
+  /** Hash of everything the machine is; equal digests are equal machines. Not while it runs. */
   stateDigest(): string {
     this.#needAlive();
-    if (this.#run !== null) throw new VmError("busy", `${this.name} is running: stop it first`);
+    if (this.#run !== null && this.#state !== "paused") {
+      throw new VmError("busy", `${this.name} is running: stop or pause it first`);
+    }
     return stateDigest(this.#view, this.#devices.bus.devices, this.#devices.digestExtras());
   }
 
