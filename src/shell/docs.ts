@@ -91,7 +91,8 @@ also work on their own, without a shell.
 
 Exit status: 0, or 1 when something failed, 2 for a wrong command line, 130 when it was interrupted.
 \`--json\` makes a command print one JSON document on stdout; the shape is given with each. An error is
-then \`{"error": {"code": string, "message": string}}\`, with the same exit status.`;
+then \`{"error": {"code": string, "message": string}}\` there, beside its line on stderr, with the same
+exit status.`;
 
 /** The whole of docs/commands.md. */
 export function commandsDocument(commands: readonly CommandSpec[]): string {

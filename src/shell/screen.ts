@@ -104,6 +104,8 @@ export async function screenOf(
     cols: size.columns,
     rows: size.rows,
     scrollback: 0,
+    // whatever a guest sends is fine
+    logLevel: "off",
     allowProposedApi: true,
   });
   try {

@@ -134,7 +134,7 @@ function report(error: unknown, label: string, isJson: boolean, caller: Caller):
     return signal.status;
   }
   if (isJson) streams.print(`${JSON.stringify(errorDocument(error))}\n`);
-  if (!isJson || label !== "rivulet: ") streams.say(`${label}${messageOf(error)}\n`);
+  streams.say(`${label}${messageOf(error)}\n`);
   if (error instanceof CommandFailed) return error.status;
   return error instanceof UsageError ? 2 : 1;
 }
