@@ -81,16 +81,18 @@ export async function buildPageOnce() {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+async function main() {
   const { values } = parseArgs({
     options: { out: { type: "string" }, guest: { type: "string", multiple: true } },
   });
   const folder = resolve(values.out ?? PAGE_FOLDER);
-  try {
-    await buildPage(folder, values.guest ?? []);
-    console.log(`${folder}: serve it with any static server`);
-  } catch (error) {
-    console.error(error.message);
-    process.exitCode = 1;
-  }
+  await buildPage(folder, values.guest ?? []);
+  console.log(`${folder}: serve it with any static server`);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await main().catch((error) => {
+    console.error(`build: ${error.message}`);
+    process.exitCode = error.code?.startsWith("ERR_PARSE_ARGS") ? 2 : 1;
+  });
 }

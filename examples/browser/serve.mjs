@@ -82,16 +82,40 @@ function serve(request, response) {
   }
 }
 
-const { values } = parseArgs({ options: { port: { type: "string", default: "8080" } } });
-await buildPageOnce();
-const server = createServer(serve);
-server.on("error", (error) => {
-  const why =
-    error.code === "EADDRINUSE" ? "it is in use; --port N takes another, 0 any" : error.message;
-  console.error(`port ${values.port}: ${why}`);
-  process.exitCode = 1;
-});
-server.listen(Number(values.port), "127.0.0.1", () => {
-  console.log(`http://127.0.0.1:${server.address().port}/`);
-  console.error("Ctrl-C ends it.");
-});
+/** The port that the command line names. Throws with what is accepted. */
+function readPort() {
+  const { values } = parseArgs({ options: { port: { type: "string", default: "8080" } } });
+  const port = /^\d+$/.test(values.port) ? Number(values.port) : -1;
+  if (port < 0 || port > 65535) {
+    throw new Error(`--port ${values.port}: accepted are 0 to 65535; 0 takes any that is free`);
+  }
+  return port;
+}
+
+function fail(text, status) {
+  console.error(`serve: ${text}`);
+  process.exitCode = status;
+}
+
+async function main() {
+  let port;
+  try {
+    port = readPort();
+  } catch (error) {
+    fail(error.message, 2);
+    return;
+  }
+  await buildPageOnce();
+  const server = createServer(serve);
+  server.on("error", (error) => {
+    const isTaken = error.code === "EADDRINUSE";
+    const why = isTaken ? "it is in use; --port N takes another, 0 any" : error.message;
+    fail(`port ${port}: ${why}`, 1);
+  });
+  server.listen(port, "127.0.0.1", () => {
+    console.log(`http://127.0.0.1:${server.address().port}/`);
+    console.error("Ctrl-C ends it.");
+  });
+}
+
+await main();
