@@ -21,7 +21,8 @@ export interface FleetEvent {
   readonly detail: string;
 }
 
-const EVENTS_MAX = 4096;
+/** Events that are kept. */
+export const EVENTS_MAX = 4096;
 
 /** A bounded list of events. */
 export class EventRing {

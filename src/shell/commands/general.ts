@@ -4,7 +4,7 @@
  * Used by src/shell/registry.ts.
  */
 import { z } from "zod";
-import { VmError } from "../../index.ts";
+import { MACHINE_LIMITS, VmError } from "../../index.ts";
 import { commandName, parameterUsage } from "../call.ts";
 import { type Call, CommandFailed, type CommandSpec, command, UsageError } from "../command.ts";
 import { commandsDocument, shapeText } from "../docs.ts";
@@ -128,7 +128,8 @@ function describeCommand(spec: CommandSpec): z.output<typeof Capabilities>["comm
   };
 }
 
-const FEATURES = [
+/** What a program may rely on. */
+export const FEATURES: readonly string[] = [
   "rv64gc",
   "sv39",
   "sv48",
@@ -159,11 +160,11 @@ const capabilities = command({
     return {
       version: world.version,
       commands: commands.map(describeCommand),
-      features: FEATURES,
+      features: [...FEATURES],
       limits: {
-        harts: 8,
+        harts: MACHINE_LIMITS.harts,
         machines: fleet.machinesMax,
-        disks: 6,
+        disks: MACHINE_LIMITS.disks,
         memoryBytes: host.stats().framesTotal * 4096,
       },
     };
