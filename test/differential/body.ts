@@ -64,6 +64,8 @@ export interface Place {
   /** True when PMP restricts parts of the cell: QEMU then gets accesses across pages wrong. */
   readonly hasPmp: boolean;
   readonly edges: readonly Edge[];
+  /** Offsets in a page, any page, where PMP entries of 4 bytes may begin. */
+  readonly words: readonly number[];
   /** True when the data window is mapped for reads and writes. */
   readonly isFriendly: boolean;
   readonly stub: bigint;
@@ -105,6 +107,8 @@ export class Body {
   mode: Mode;
   /** False once a trap may have kept it from switching. */
   isModeSure = true;
+  /** `place.words` and those that the sequence adds. */
+  readonly words: Set<number>;
   /** Instructions so far. */
   count = 0;
   /** Offset in the code area where the sequence starts. */
@@ -115,6 +119,7 @@ export class Body {
     this.coverage = coverage;
     this.place = place;
     this.mode = place.mode;
+    this.words = new Set(place.words);
     this.start = start;
     this.a = new Assembler({ base: start });
   }
@@ -195,6 +200,18 @@ export class Body {
     // accesses at the end of the first page are as many as ten times chance
     const near = this.random.chance(10) ? 0x1000 - this.random.between(1, 8) : at;
     return aligned || this.place.hasPmp ? near - (near % bytes) : near;
+  }
+
+  /**
+   * True when PMP may decide about an access otherwise in QEMU 7.2, which looks at its first and
+   * last byte: it misses an entry of 4 bytes amid the access, which must fail; and it faults where
+   * an entry ends with a page, though each half of an access across pages is allowed.
+   */
+  isUnclear(offset: number, bytes: number): boolean {
+    if (!this.place.hasPmp) return false;
+    const [at, end] = [offset & 0xfff, (offset & 0xfff) + bytes];
+    const word = (at + 3) & ~3;
+    return end > 0x1000 || (word > at && word + 4 < end && this.words.has(word));
   }
 
   /** Base register and immediate for an offset in the window. */

@@ -215,8 +215,9 @@ const PMP_RIGHTS = [0, 1, 3, 4, 5, 7];
 interface Protection {
   readonly fields: Partial<Record<BeforeField, bigint>>;
   readonly edges: readonly Edge[];
+  readonly words: readonly number[];
 }
-const UNPROTECTED: Protection = { fields: { pmpcfg0: PMP_OPEN }, edges: [] };
+const UNPROTECTED: Protection = { fields: { pmpcfg0: PMP_OPEN }, edges: [], words: [] };
 
 /** Four PMP entries over data and tables of the cell; the code and the record stay open. */
 function initialProtection(random: Random, cell: bigint, mode: Mode): Protection {
@@ -256,7 +257,11 @@ function initialProtection(random: Random, cell: bigint, mode: Mode): Protection
     fields.medeleg = 0n;
   }
   const inWindow = edges.filter(({ at }) => at > 0 && at < DATA_BYTES);
-  return { fields: { ...fields, pmpcfg0: config }, edges: inWindow };
+  // an entry of 4 bytes begins at its own address, or, TOR, at that of the one before
+  const words = [fields.pmpaddr0, fields.pmpaddr1, fields.pmpaddr2, fields.pmpaddr3].map(
+    (word) => (Number(word ?? 0n) * 4) & 0xfff,
+  );
+  return { fields: { ...fields, pmpcfg0: config }, edges: inWindow, words };
 }
 
 const everywhere = (address: bigint) => ({ 0: address, 1: address, 3: address });
@@ -351,8 +356,8 @@ export function buildCell(
   // M-mode code may set TVM as it goes
   const hasFenceTrap = mode === MACHINE || (status & privileged.TVM) !== 0n;
   const protection = hasPmp ? initialProtection(random, cell, mode) : UNPROTECTED;
-  const { edges } = protection;
-  const place: Place = { ...translated, mode, status, hasPmp, edges, hasFenceTrap };
+  const { edges, words } = protection;
+  const place: Place = { ...translated, mode, status, hasPmp, edges, words, hasFenceTrap };
   writeData(random.fork(2), bytes, view);
   writeRegisters(random.fork(3), view, place);
   writeStub(view);

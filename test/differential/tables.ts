@@ -98,7 +98,8 @@ const accessed = (random: Random): bigint =>
 /**
  * The entry of a superpage. Without R, W and X it would be a pointer, to a table made of whatever
  * lies there, and so to any address; where nobody answers, QEMU 7.2 rounds the reported address of
- * a misaligned access and does an AMO as a load. With A set such a pointer is reserved and faults.
+ * a misaligned access and does an AMO as a load, and its board's flash and PCIe window answer where
+ * here nobody does. With A set such a pointer is reserved and faults.
  */
 function superpageOf(physical: bigint, flags: bigint): bigint {
   const isPointer = (flags & (R | W | X)) === 0n && (flags & (U | A | D)) === 0n;
