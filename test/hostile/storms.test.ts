@@ -328,7 +328,7 @@ test("a machine that takes all memory waits alone; the others run to their ends"
     ...{ instructions: 50_000_000, accepted: ["stopped"] },
     during: async (machine) => {
       machine.on("state", ({ to, reason }) => (reasons += `${to} ${reason};`));
-      for (let turn = 0; turn < 3000 && machine.reason !== "memory"; turn++) {
+      for (let turn = 0; turn < 100_000 && machine.reason !== "memory"; turn++) {
         await new Promise((resolve) => setImmediate(resolve));
       }
       machine.stop();
