@@ -134,6 +134,9 @@ export class GdbSession {
     this.#ends = [
       machine.on("stop", (stop) => this.#stopped(stop)),
       machine.on("end", (result) => this.#ended(result)),
+      machine.on("state", ({ reason }) => {
+        if (reason === "disposed") this.close();
+      }),
       onOver,
     ];
     peer.onBytes((bytes) => this.#take(bytes));
@@ -507,8 +510,7 @@ export class GdbSession {
         this.#tell(`X${SIGNAL_ABORT}`);
         return;
       case "stopped":
-        if (this.#machine.state === "terminated" || this.#machine.isDisposed) this.close();
-        return;
+        return; // for a moment, or for good: then its state tells
       default:
         // it stands where it is, and nothing is going to happen
         this.#tell(this.#stopReply(SIGNAL_INTERRUPT));
