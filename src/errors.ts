@@ -9,6 +9,7 @@
  * accepted.
  */
 export type VmErrorCode =
+  | "aborted"
   | "bad-argument"
   | "bad-config"
   | "bad-file"
@@ -21,6 +22,7 @@ export type VmErrorCode =
   | "missing-tool"
   | "no-memory"
   | "not-found"
+  | "timeout"
   | "unsupported";
 
 /** An error of the host's API: `code` for programs, `message` for people. */

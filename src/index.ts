@@ -8,6 +8,7 @@ export type { CoreCounters, MachineView } from "./core/machine-view.ts";
 export { GdbServer, type GdbServerOptions } from "./debug/gdb-server.ts";
 export { type GdbTarget, letGo } from "./debug/gdb-session.ts";
 export type { GdbPeer } from "./debug/peer.ts";
+export { parseSymbols, SymbolTable } from "./debug/symbols.ts";
 export { rightsText, translationText } from "./debug/translation-text.ts";
 export type { BlockBackend } from "./device/block/contract.ts";
 export { MemoryBackend } from "./device/block/memory.ts";
@@ -32,6 +33,7 @@ export {
 export { deviceTreeSource } from "./device/device-tree-source.ts";
 export { SectionReader, SectionWriter } from "./device/section.ts";
 export { VmError, type VmErrorCode } from "./errors.ts";
+export { guestAgent } from "./guest/agent.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
 export {
   type ClockKind,
@@ -45,6 +47,8 @@ export type { MachineConsole } from "./machine/console.ts";
 export type { DebugPoints } from "./machine/debug-points.ts";
 export type { Debugger, HartRegisters, MemorySpace, StepSignal } from "./machine/debugger.ts";
 export { type ElfProgram, isElf, parseElf } from "./machine/elf.ts";
+export type { ExecOptions, ExecWay, WaitOptions } from "./machine/exec.ts";
+export type { ExecResult } from "./machine/exec-result.ts";
 export { Host, type HostOptions, type HostStats, MACHINES_MAX } from "./machine/host.ts";
 export { isImage } from "./machine/image.ts";
 export type {

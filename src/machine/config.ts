@@ -116,8 +116,8 @@ const QUANTUM_MAX = 100_000_000;
 const APPEND_BYTES_MAX = 4096;
 /** 1 January 2026, 00:00 UTC. */
 const EPOCH_MS_DEFAULT = 1_767_225_600_000;
-/** Slots, less one each for the entropy source, a console, and the agent's port. */
-const DISKS_MAX = VIRTIO_SLOTS - 3;
+/** Slots, less one for the entropy source and one for a console. */
+const DISKS_MAX = VIRTIO_SLOTS - 2;
 /** What a machine may be made of, whatever its host has room for. */
 export const MACHINE_LIMITS = {
   harts: HARTS_MAX,
@@ -187,7 +187,9 @@ function checkSeed(given: number | bigint): bigint {
 export function resolveConfig(config: MachineConfig, limits: ConfigLimits): ResolvedConfig {
   const memoryBytes = checkMemory(config.memoryBytes, limits);
   const disks = config.disks ?? [];
-  if (disks.length > DISKS_MAX) refuse("disks", disks.length, `up to ${DISKS_MAX} disks`);
+  const agent = config.agent ?? false;
+  const disksMax = DISKS_MAX - (agent ? 1 : 0);
+  if (disks.length > disksMax) refuse("disks", disks.length, `up to ${disksMax} disks`);
   const kernel = checkBytes("kernel", config.kernel);
   const initrd = checkBytes("initrd", config.initrd);
   const firmware = checkBytes("firmware", config.firmware);
@@ -212,7 +214,7 @@ export function resolveConfig(config: MachineConfig, limits: ConfigLimits): Reso
     noReboot: config.noReboot ?? false,
     reserve: config.reserve ?? false,
     consoleDevice: checkChoice("consoleDevice", config.consoleDevice ?? "uart", ["uart", "virtio"]),
-    agent: config.agent ?? false,
+    agent,
     consoleInput: checkChoice("consoleInput", config.consoleInput ?? "closed", ["open", "closed"]),
   };
 }

@@ -41,6 +41,8 @@ const CHUNK_BYTES = 4096;
 const BACKLOG_BYTES_MAX = 1 << 20;
 /** Output that a reader has not taken yet; beyond it the machine waits for the reader. */
 const READER_BYTES_MAX = 1 << 20;
+/** A prompt fits into it, whatever stands before it. */
+const TAIL_BYTES = 512;
 /** What keeping a piece costs beside its bytes, so that a flood of small ones is bounded too. */
 const PIECE_BYTES = 128;
 
@@ -57,6 +59,8 @@ export class ConsoleEnd implements MachineConsole {
   #chunkUsed = 0;
   #backlog: Uint8Array[] = [];
   #backlogBytes = 0;
+  readonly #taps = new Set<(bytes: Uint8Array) => void>();
+  #tail = new Uint8Array(0);
   #isEnded = false;
   #onEnd = new Set<() => void>();
   #hold: (work: Promise<void>) => void = () => {};
@@ -141,6 +145,29 @@ export class ConsoleEnd implements MachineConsole {
 
   // ---- the machine's side ----
 
+  /** As onOutput, for the machine itself: what a listener has not heard yet stays for it. */
+  tap(listener: (bytes: Uint8Array) => void): () => void {
+    this.#taps.add(listener);
+    return () => this.#taps.delete(listener);
+  }
+
+  /** The last characters of the output, one for each byte. */
+  get tail(): string {
+    return new TextDecoder("latin1").decode(this.#tail);
+  }
+
+  /** What was said is the past: another machine begins here. */
+  forgetTail(): void {
+    this.#tail = new Uint8Array(0);
+  }
+
+  #keepTail(bytes: Uint8Array): void {
+    const all = new Uint8Array(this.#tail.length + bytes.length);
+    all.set(this.#tail);
+    all.set(bytes, this.#tail.length);
+    this.#tail = all.slice(-TAIL_BYTES);
+  }
+
   /** Names the device that takes input. */
   connect(port: ConsolePort): void {
     this.#port = port;
@@ -203,6 +230,8 @@ export class ConsoleEnd implements MachineConsole {
     if (this.#chunkUsed === 0) return;
     const bytes = this.#chunk.slice(0, this.#chunkUsed);
     this.#chunkUsed = 0;
+    this.#keepTail(bytes);
+    for (const tap of [...this.#taps]) tap(bytes);
     if (this.#listeners.size === 0) {
       this.#keep(bytes);
       return;

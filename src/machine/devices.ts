@@ -19,7 +19,9 @@ import { Uart } from "../device/uart.ts";
 import { VirtioBlk } from "../device/virtio/blk.ts";
 import { VirtioConsole } from "../device/virtio/console.ts";
 import { VirtioRng } from "../device/virtio/rng.ts";
+import { AGENT_PORT_NAME } from "../guest/agent-protocol.ts";
 import type { Platform } from "../platform/contract.ts";
+import { AgentChannel } from "./agent.ts";
 import { Bus } from "./bus.ts";
 import { TICKS_PER_MS } from "./clock.ts";
 import type { ResolvedConfig } from "./config.ts";
@@ -36,8 +38,18 @@ export class DeviceSet {
   readonly #console: ConsoleEnd;
   readonly #uart: Uart;
   readonly #plic: Plic;
+  /** The channel to the guest's agent, for machines that have one. */
+  readonly agent: AgentChannel | null;
 
-  constructor(config: ResolvedConfig, view: MachineView, console: ConsoleEnd, platform: Platform) {
+  /** `wake` is called when there is something for the agent. */
+  constructor(
+    config: ResolvedConfig,
+    view: MachineView,
+    console: ConsoleEnd,
+    platform: Platform,
+    wake: () => void,
+  ) {
+    this.agent = config.agent ? new AgentChannel(wake) : null;
     this.#random = new SeededRandom(config.seed, "entropy");
     this.#console = console;
     const isVirtual = config.clock === "virtual";
@@ -70,7 +82,8 @@ export class DeviceSet {
     let slot = 0;
     for (const backend of config.disks) devices.push(new VirtioBlk({ slot: slot++, backend }));
     devices.push(new VirtioRng({ slot: slot++ }));
-    if (config.consoleDevice === "virtio") devices.push(connectVirtio(console, slot));
+    if (config.consoleDevice === "virtio") devices.push(connectVirtio(console, slot++));
+    if (this.agent !== null) devices.push(connectAgent(this.agent, slot));
     for (const custom of config.devices) devices.push(makeCustom(custom));
     this.bus = new Bus(devices);
     for (const device of this.bus.devices) this.hub.attach(device);
@@ -105,6 +118,19 @@ export class DeviceSet {
       alarmOf: (device) => this.hub.alarmOf(device),
     };
   }
+}
+
+/** A virtio port for the guest's agent. */
+function connectAgent(agent: AgentChannel, slot: number): VirtioConsole {
+  const device = new VirtioConsole({
+    slot,
+    port: AGENT_PORT_NAME,
+    output: (bytes) => agent.take(bytes),
+    onInputRoom: () => agent.pump(),
+    onOpen: () => agent.opened(),
+  });
+  agent.connect(device);
+  return device;
 }
 
 /** A virtio console that takes the input in the UART's place. */

@@ -17,14 +17,15 @@ import { Debugger } from "./debugger.ts";
 import { DeviceSet } from "./devices.ts";
 import { stateDigest } from "./digest.ts";
 import { Emitter } from "./events.ts";
+import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./exec.ts";
+import type { ExecResult } from "./exec-result.ts";
 import type { HostServices } from "./host.ts";
-import { Htif } from "./htif.ts";
 import { type LoaderHost, loadPlan, reserveMemory } from "./loader.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
 import { buildTree } from "./machine-tree.ts";
+import { makeRunner } from "./make-runner.ts";
 import { canGo, isFinal, type MachineState, type RunResult } from "./result.ts";
-import { type ExitCounts, Runner, type SliceOutcome } from "./runner.ts";
-import { Sbi } from "./sbi.ts";
+import type { ExitCounts, Runner, SliceOutcome } from "./runner.ts";
 import { Waiter } from "./waiter.ts";
 
 export type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
@@ -50,6 +51,7 @@ export class Machine {
   readonly #devices: DeviceSet;
   readonly #clock: MachineClock;
   readonly #waiter: Waiter;
+  readonly #exec: GuestExec;
   readonly #events = new Emitter<MachineEvents>();
   #plan: BootPlan | null = null;
   #runner: Runner | null = null;
@@ -84,15 +86,17 @@ export class Machine {
     this.#host = host;
     this.#view = MachineView.create(host.core, config);
     this.#waiter = new Waiter(host.platform);
-    this.#console = new ConsoleEnd(config.consoleInput === "open", () => this.#waiter.wake());
+    const wake = () => this.#waiter.wake();
+    this.#console = new ConsoleEnd(config.consoleInput === "open", wake);
     this.#clock = makeClock(config.clock, host.platform);
     this.#debugger = new Debugger(this);
     try {
-      this.#devices = new DeviceSet(config, this.#view, this.#console, host.platform);
+      this.#devices = new DeviceSet(config, this.#view, this.#console, host.platform, wake);
     } catch (error) {
       this.#view.dispose(); // a custom device that does not fit
       throw error;
     }
+    this.#exec = new GuestExec(this, host.platform, this.#console, this.#devices.agent);
   }
 
   /** The terminal. */
@@ -213,35 +217,17 @@ export class Machine {
     if (this.config.reserve && !(await reserveMemory(memory, loader))) return false;
     if (!(await loadPlan(memory, plan, loader))) return false;
     enterBoot(this.#view, plan);
-    this.#runner = this.#makeRunner(plan);
-    return true;
-  }
-
-  #makeRunner(plan: BootPlan): Runner {
-    const view = this.#view;
-    const { bus, hub } = this.#devices;
-    const put = (bytes: Uint8Array) => {
-      hub.charge(bytes.length);
-      this.#console.putAll(bytes);
-    };
-    const sbi = new Sbi(view, {
-      putConsole: put,
-      takeConsole: (most) => this.#devices.takeConsole(most),
-      charge: (work) => hub.charge(work),
-      request: (what) => {
-        hub.request ??= what;
+    this.#runner = makeRunner(
+      {
+        view: this.#view,
+        devices: this.#devices,
+        console: this.#console,
+        clock: this.#clock,
+        counts: this.#counts,
       },
-    });
-    const parts = {
-      view,
-      bus,
-      hub,
-      sbi,
-      htif: plan.htif === null ? null : new Htif(view, plan.htif, put),
-      clock: this.#clock,
-      console: this.#console,
-    };
-    return new Runner(parts, this.#counts);
+      plan,
+    );
+    return true;
   }
 
   /**
@@ -309,6 +295,7 @@ export class Machine {
       const text = `run(${instructions}): accepted are whole numbers of instructions from 0`;
       throw new VmError("bad-argument", text);
     }
+    if (this.#exec.isDriving) return this.#exec.handOver(() => this.run(budget));
     if (this.#run !== null) throw new VmError("busy", `${this.name} is running already`);
     if (this.#state !== "running" && this.#state !== "paused") {
       throw new VmError("bad-state", `${this.name} is ${this.#state}: call boot() first`);
@@ -522,6 +509,27 @@ export class Machine {
     this.#clock.stop();
     if (canGo(this.#state, "terminated")) this.#go("terminated", "error");
     run?.reject(error);
+  }
+
+  // ---- commands in a Linux guest: docs/exec.md ----
+
+  /**
+   * Runs a command in the guest: a script for its shell, or a program with its arguments. Waits for
+   * the guest, and runs the machine itself when nobody does. A command that fails, is cut short or
+   * ran out of time is a result. Throws "bad-argument", "bad-state", "aborted", "timeout", "io".
+   */
+  exec(command: string | readonly string[], options?: ExecOptions): Promise<ExecResult> {
+    return this.#exec.exec(command, options);
+  }
+
+  /** Waits until the guest takes commands; by what. Throws "bad-state", "aborted", "timeout". */
+  ready(options?: WaitOptions): Promise<ExecWay> {
+    return this.#exec.ready(options);
+  }
+
+  /** Asks the guest to switch itself off. Throws as `exec` does; the machine then runs on. */
+  powerdown(options?: WaitOptions): Promise<RunResult> {
+    return this.#exec.powerdown(options);
   }
 
   // ---- looking at it ----

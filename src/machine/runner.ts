@@ -22,6 +22,7 @@ import {
 import { DebugView, type StopEntry } from "../core/debug-view.ts";
 import type { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
+import type { AgentChannel } from "./agent.ts";
 import type { Bus } from "./bus.ts";
 import { type MachineClock, TICKS_PER_MS, TIME_END_TICKS } from "./clock.ts";
 import type { ConsoleEnd } from "./console.ts";
@@ -39,6 +40,7 @@ export interface RunnerParts {
   readonly htif: Htif | null;
   readonly clock: MachineClock;
   readonly console: ConsoleEnd;
+  readonly agent: AgentChannel | null;
 }
 
 /** What came of a slice. */
@@ -146,6 +148,7 @@ export class Runner {
       if (outcome !== null) return outcome;
     }
     this.parts.console.pump();
+    this.parts.agent?.pump();
     if (hub.nextAlarm !== Number.POSITIVE_INFINITY) {
       const now = view.ticks;
       if (hub.nextAlarm <= now) {

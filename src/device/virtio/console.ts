@@ -1,19 +1,20 @@
 /**
- * console: the virtio console with one port (virtio 1.2, 5.3). Linux shows it as hvc0.
+ * console: the virtio console with one port (virtio 1.2, 5.3). Linux shows it as hvc0; or, when the
+ * port has a name, as a character device /dev/vportNp0 without a terminal's manners.
  *
  * Owns    input that the driver has not taken yet, the port's state, messages to the driver.
- *         driver.
- * Used by machine/devices.ts, for machines whose console it is.
+ * Used by machine/devices.ts, for machines whose console it is, and for the agent's port.
  * Holds   input is held until the guest's side of the port is open: Linux throws away what comes
  *         before. A driver that takes MULTIPORT says when (PORT_OPEN); one that does not is ready
  *         once it has given buffers. Input is bounded, what does not fit stays with the sender;
- *         what waits survives a reset, as on a serial line. Output of one request is bounded too.
+ *         what waits survives a reset, as on a serial line, but not on a named port, whose two ends
+ *         begin anew when one is closed. Output of one request is bounded too.
  *
  *   driver                        device
  *     DEVICE_READY ─────────────►          control messages (5.3.6.2):
  *                  ◄───────────── PORT_ADD          id u32 │ event u16 │ value u16
  *     PORT_READY   ─────────────►
- *                  ◄───────────── CONSOLE_PORT, PORT_OPEN
+ *                  ◄───────────── CONSOLE_PORT, or PORT_NAME with the name; PORT_OPEN
  *     PORT_OPEN    ─────────────►          from here on input flows
  *
  * Saved, version 1, behind the transport's part: port open u8, count of control messages u8, then
@@ -42,6 +43,7 @@ const PORT_ADD = 1;
 const PORT_READY = 3;
 const CONSOLE_PORT = 4;
 const PORT_OPEN = 6;
+const PORT_NAME = 7;
 const MESSAGE_BYTES = 8;
 /** Messages that wait for the driver's buffers; a driver that asks for more has gone astray. */
 const MESSAGES_MAX = 16;
@@ -59,12 +61,17 @@ export interface ConsoleOptions {
   readonly output: (bytes: Uint8Array) => void;
   /** There is room for input again. */
   readonly onInputRoom?: () => void;
+  /** Makes it no console but a port of this name. */
+  readonly port?: string;
+  /** The guest's side of the port was opened or closed. */
+  readonly onOpen?: (isOpen: boolean) => void;
 }
 
 /** A virtio console. */
 export class VirtioConsole extends VirtioDevice {
   readonly #options: ConsoleOptions;
   readonly #input = new InputQueue(INPUT_BYTES_MAX);
+  readonly #portName: Uint8Array;
   #isPortOpen = false;
   #messages: Message[] = [];
 
@@ -79,6 +86,7 @@ export class VirtioConsole extends VirtioDevice {
       features: FEATURE_MULTIPORT,
     });
     this.#options = options;
+    this.#portName = new TextEncoder().encode(options.port ?? "");
   }
 
   /** True when the guest would see input now. */
@@ -174,12 +182,20 @@ export class VirtioConsole extends VirtioDevice {
   }
 
   #understand({ event, value }: Message): void {
-    if (event === PORT_OPEN) this.#isPortOpen = value !== 0;
+    if (event === PORT_OPEN) this.#setOpen(value !== 0);
     if (value === 0) return;
     if (event === DEVICE_READY) this.#send({ event: PORT_ADD, value: 1 });
     if (event !== PORT_READY) return;
-    this.#send({ event: CONSOLE_PORT, value: 1 });
+    const isNamed = this.#options.port !== undefined;
+    this.#send({ event: isNamed ? PORT_NAME : CONSOLE_PORT, value: 1 });
     this.#send({ event: PORT_OPEN, value: 1 });
+  }
+
+  #setOpen(isOpen: boolean): void {
+    if (isOpen === this.#isPortOpen) return;
+    this.#isPortOpen = isOpen;
+    if (this.#options.port !== undefined) this.#input.clear();
+    this.#options.onOpen?.(isOpen);
   }
 
   #send(message: Message): void {
@@ -193,16 +209,19 @@ export class VirtioConsole extends VirtioDevice {
     this.eachRequest(QUEUE_CONTROL_IN, ({ writable }) => {
       const [message] = this.#messages;
       if (message === undefined) return "left";
-      const room = firstBytes(writable, MESSAGE_BYTES);
-      if (segmentBytes(room) < MESSAGE_BYTES) throw new BadQueue("control buffer too short");
+      const name = message.event === PORT_NAME ? this.#portName : new Uint8Array(0);
+      const count = MESSAGE_BYTES + name.length;
+      const room = firstBytes(writable, count);
+      if (segmentBytes(room) < count) throw new BadQueue("control buffer too short");
       if (!reserveAll(this.context.memory, room)) return "short";
-      const bytes = new Uint8Array(MESSAGE_BYTES);
+      const bytes = new Uint8Array(count);
+      bytes.set(name, MESSAGE_BYTES);
       const view = new DataView(bytes.buffer);
       view.setUint16(4, message.event, true);
       view.setUint16(6, message.value, true);
       scatter(this.context.memory, room, bytes);
       this.#messages.shift();
-      return MESSAGE_BYTES;
+      return count;
     });
   }
 
@@ -220,9 +239,9 @@ export class VirtioConsole extends VirtioDevice {
   /** Asks for no alarm. */
   alarm(): void {}
 
-  /** Waiting input is the line's, not the device's: it stays. */
+  /** Waiting input is the line's, not the device's: on a console it stays. */
   protected resetOwn(): void {
-    this.#isPortOpen = false;
+    this.#setOpen(false);
     this.#messages = [];
   }
 

@@ -1,16 +1,18 @@
 /**
- * guest-initrd: the first root file system of the Debian guest: busybox, the virtio modules, and an
- * /init that ends at a shell on the console.
+ * guest-initrd: the first root file system of the Debian guest: busybox, the virtio modules, the
+ * agent, and an /init that ends at a shell on the console.
  *
  * Used by guest-debian.ts.
  * Holds   deterministic: the same busybox and modules give the same bytes.
  *
- *   /init /bin/busybox /bin/APPLET -> busybox /sbin -> bin /lib/modules/NAME.ko in the order to
- *   load
+ *   /init /bin/busybox /bin/APPLET -> busybox /bin/rivulet-agent /sbin -> bin
+ *   /lib/modules/NAME.ko in the order to load
  *   /dev/console for the messages of /init before devtmpfs is mounted
  */
 import { gzipSync } from "node:zlib";
 import { VmError } from "../../errors.ts";
+import { guestAgent } from "../../guest/agent.ts";
+import { AGENT_PORT_NAME } from "../../guest/agent-protocol.ts";
 import { type CpioEntry, writeCpio } from "./guest-cpio.ts";
 
 /** A kernel module, uncompressed. */
@@ -27,6 +29,8 @@ export interface InitrdParts {
 }
 
 /**
+ * The agent starts where the machine has a virtio console device (3): its port gets its name a
+ * moment after the driver was loaded. An agent that somebody killed comes back.
  * Leaving the shell switches the machine off: process 1 may not end, and nothing else is left to
  * do.
  */
@@ -40,6 +44,22 @@ mkdir /dev/pts
 mount -t devpts devpts /dev/pts
 for module in /lib/modules/*.ko; do insmod "$module"; done
 hostname rivulet
+
+serve() {
+  for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    for name in /sys/class/virtio-ports/*/name; do
+      port="\${name%/name}"
+      port="/dev/\${port##*/}"
+      [ -f "$name" ] && [ "$(cat "$name")" = ${AGENT_PORT_NAME} ] || continue
+      while rivulet-agent <>"$port" || sleep 1; do :; done
+    done
+    sleep 0.1
+  done
+}
+for kind in /sys/bus/virtio/devices/*/device; do
+  if [ -f "$kind" ] && read id <"$kind" && [ "$id" = 0x0003 ]; then serve & break; fi
+done
+
 echo BOOT-OK
 cd /root
 setsid cttyhack sh
@@ -91,6 +111,7 @@ function entries({ busybox, modules }: InitrdParts): CpioEntry[] {
   list.push({ kind: "link", path: "sbin", to: "bin" });
   list.push({ kind: "file", path: "init", mode: 0o755, bytes: text.encode(INIT) });
   list.push({ kind: "file", path: "bin/busybox", mode: 0o755, bytes: busybox });
+  list.push({ kind: "file", path: "bin/rivulet-agent", mode: 0o755, bytes: guestAgent() });
   for (const applet of busyboxApplets(busybox)) {
     list.push({ kind: "link", path: `bin/${applet}`, to: "busybox" });
   }
