@@ -1,6 +1,6 @@
 /**
- * progress: long work told to people on stderr: a line per step, overwritten in place on a terminal,
- * else with every quarter on a line of its own.
+ * progress: long work told to people on stderr: a line per step, overwritten in place on a
+ * terminal, else with every quarter on a line of its own.
  *
  * Used by commands/guest.ts and commands/disk.ts.
  */

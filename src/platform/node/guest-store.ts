@@ -1,6 +1,6 @@
 /**
- * guest-store: prepared and imported guests in the user's cache directory, one folder each, found by its
- * manifest.
+ * guest-store: prepared and imported guests in the user's cache directory, one folder each, found
+ * by its manifest.
  *
  * Owns    ${XDG_CACHE_HOME:-~/.cache}/rivulet/guests/.
  * Used by guest-debian.ts, which fills it, and by `rivulet guest`, `vm create --guest` and `run`.

@@ -195,8 +195,8 @@ const tree = command({
   name: "tree",
   summary: "print the device tree that the guest is handed, as source text",
   details: `
-The tree is that of the machine's boot; firmware may change its own copy. \`dtc -I dts -O dtb\` makes the
-same tree of the text; --dtb writes it as the guest gets it.`,
+The tree is that of the machine's boot; firmware may change its own copy. \`dtc -I dts -O dtb\`
+makes the same tree of the text; --dtb writes it as the guest gets it.`,
   parameters: [VM],
   options: { dtb: { value: "FILE", kind: "file", help: "write the flattened tree there" } },
   example: "device tree web",

@@ -175,9 +175,9 @@ const attach = command({
   name: "attach",
   summary: "give a machine that is not running another disk",
   details: `
-FILE is read and written, FILE,ro is read only, FILE,cow is read while what the guest writes stays in
-memory and goes with the machine. The disk comes behind those that are there. There is no hot plug:
-virtio-mmio has none, so the machine must have been created only, or have ended.`,
+FILE is read and written, FILE,ro is read only, FILE,cow is read while what the guest writes stays
+in memory and goes with the machine. The disk comes behind those that are there. There is no hot
+plug: virtio-mmio has none, so the machine must have been created only, or have ended.`,
   parameters: [VM, { name: "FILE", kind: "disk", help: "FILE, FILE,ro or FILE,cow" }],
   options: {},
   example: "disk attach web root.img,cow",

@@ -105,8 +105,8 @@ const importGuest = command({
   name: "import",
   summary: "keep a kernel, with initrd and disk, as a guest of your own",
   details: `
-The files are copied, so that they may go afterwards. \`run --guest NAME\` and \`vm create --guest NAME\`
-boot them with the command line given here unless they are given another. A disk becomes the first
+The files are copied, so that they may go afterwards. \`run --guest NAME\` and \`vm create --guest
+NAME\` boot them, with the command line given here unless another is given. A disk becomes the first
 one of each such machine, copied on write: what a machine writes to it is gone with the machine.`,
   parameters: [{ name: "NAME", kind: "text", help: "lower-case letters, digits and dashes" }],
   options: {
