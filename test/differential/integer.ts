@@ -209,6 +209,10 @@ export const reserved: Generator = (body) => {
     for (let left = random.below(4); left > 0; left--) {
       body.emit("add", body.scratch(at), body.source(), loaded);
     }
+  } else {
+    // an SC that must fail is a store to translation here and in Spike: it may set A and D. QEMU
+    // 7.2 does not look at the address, so a store sets them on both.
+    body.emit("sd", body.source(), at, 0);
   }
   body.emit(isDouble ? "scD" : "scW", body.scratch(at), body.source(), at, order);
   if (random.chance(20)) {
