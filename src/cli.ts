@@ -36,6 +36,7 @@ import {
 } from "./platform/node/files.ts";
 import { loadHistory, openPrompt, saveHistory } from "./platform/node/line-editor.ts";
 import { onSignal, standardStreams } from "./platform/node/standard-streams.ts";
+import { listenTcp } from "./platform/node/tcp-server.ts";
 import { type AbortSignalLike, UsageError } from "./shell/command.ts";
 import { main } from "./shell/main.ts";
 import type {
@@ -169,6 +170,7 @@ function nodeWorld(): World {
     openWriter: openFileWriter,
     listFolder,
     listenControl,
+    listenTcp,
     connectControl,
     openPrompt,
     loadHistory,

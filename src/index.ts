@@ -3,6 +3,13 @@
  * platform.
  */
 /// <reference lib="esnext.disposable" preserve="true" />
+export {
+  CSR,
+  csrName,
+  disassemble,
+  FLOAT_REGISTER_NAMES,
+  REGISTER_NAMES,
+} from "./asm/index.ts";
 export type { StopCause, TlbEntry, WatchEntry, WatchKind } from "./core/debug-view.ts";
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
 export { GdbServer, type GdbServerOptions } from "./debug/gdb-server.ts";

@@ -195,7 +195,9 @@ function nameAt(bytes: Uint8Array, at: number, end: number): string {
   return name;
 }
 
-function readSymbolTable(reader: Reader, header: number, symbols: Map<string, number>): void {
+type TakeSymbol = (name: string, value: bigint) => void;
+
+function readSymbolTable(reader: Reader, header: number, take: TakeSymbol): void {
   const table = reader.u64(header + 24);
   const bytes = reader.u64(header + 32);
   reader.need(table, bytes, "the symbol table");
@@ -208,15 +210,14 @@ function readSymbolTable(reader: Reader, header: number, symbols: Map<string, nu
   reader.need(namesAt, namesBytes, "the symbol names");
   for (let at = table; at + SYMBOL_BYTES <= table + bytes; at += SYMBOL_BYTES) {
     const name = nameAt(reader.bytes, namesAt + reader.u32(at), namesAt + namesBytes);
-    if (name !== "") symbols.set(name, reader.u64(at + 8));
+    if (name !== "") take(name, reader.view.getBigUint64(at + 8, true));
   }
 }
 
-function readSymbols(reader: Reader): Map<string, number> {
-  const symbols = new Map<string, number>();
+function readSymbols(reader: Reader, take: TakeSymbol): void {
   const table = reader.u64(40);
   const count = reader.u16(60);
-  if (table === 0 || count === 0) return symbols;
+  if (table === 0 || count === 0) return;
   const entryBytes = reader.u16(58);
   if (entryBytes !== SECTION_HEADER_BYTES) {
     fail(`section headers of ${entryBytes} bytes: accepted are ${SECTION_HEADER_BYTES}`);
@@ -225,10 +226,20 @@ function readSymbols(reader: Reader): Map<string, number> {
   for (let index = 0; index < count; index++) {
     const header = table + index * entryBytes;
     if (reader.u32(header + 4) !== SECTION_SYMBOLS) continue;
-    readSymbolTable(reader, header, symbols);
+    readSymbolTable(reader, header, take);
     // a file has one at most; thousands of headers over one table would cost hours
     break;
   }
+}
+
+/**
+ * Addresses by symbol name of an ELF64 for RISC-V, wherever it is linked. Throws "bad-file".
+ */
+export function elfSymbols(bytes: Uint8Array): Map<string, bigint> {
+  const reader = new Reader(bytes);
+  checkIdentity(reader);
+  const symbols = new Map<string, bigint>();
+  readSymbols(reader, (name, value) => symbols.set(name, value));
   return symbols;
 }
 
@@ -240,5 +251,7 @@ export function parseElf(bytes: Uint8Array, ram: RamRange): ElfProgram {
   checkIdentity(reader);
   const segments = readSegments(reader, ram);
   const entry = readEntry(reader, segments, ram);
-  return { entry, segments, symbols: readSymbols(reader) };
+  const symbols = new Map<string, number>();
+  readSymbols(reader, (name, value) => symbols.set(name, Number(value)));
+  return { entry, segments, symbols };
 }

@@ -207,6 +207,8 @@ function addressOf(label: string, text: string, symbols: SymbolLookup | null): b
 /** Names in the guest that may stand for addresses. */
 export interface SymbolLookup {
   addressOf(name: string): bigint | undefined;
+  /** "name+0x10"; null when no name is near. */
+  nameOf(address: bigint): string | null;
 }
 
 /** Reads a text by its kind: what `call.number` and `call.address` give. Throws UsageError. */

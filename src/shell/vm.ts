@@ -21,6 +21,7 @@ import type { SymbolLookup } from "./call.ts";
 import type { AbortSignalLike, DiskSpec, SessionStreams } from "./command.ts";
 import { ConsoleLog } from "./console-log.ts";
 import type { EventRing } from "./event-ring.ts";
+import type { GdbDoor } from "./gdb.ts";
 import { Recorder, type Recording } from "./recorder.ts";
 import type { GuestFiles, World } from "./world.ts";
 
@@ -111,6 +112,8 @@ export class Vm {
   readonly log: ConsoleLog;
   /** Names for addresses, once `debug symbols` has read them. */
   symbols: SymbolLookup | null = null;
+  /** Where gdb may attach, once `debug gdb` or `run --gdb` has opened it. */
+  gdb: GdbDoor | null = null;
   readonly #services: VmServices;
   #spec: VmSpec;
   #made: Made;
@@ -196,6 +199,8 @@ export class Vm {
 
   #watch(): void {
     const { machine } = this;
+    // a breakpoint pauses the machine: whoever waits for the end of its run waits on
+    machine.debugger.isHolding = true;
     machine.console.onOutput((bytes) => this.log.append(bytes));
     machine.on("state", ({ from, to, reason }) => {
       // while a machine is disposed of its figures are gone
@@ -427,6 +432,7 @@ export class Vm {
     if (this.#isRemoved) return;
     this.#isRemoved = true;
     this.detachAll();
+    await this.gdb?.close();
     await this.#drop();
     await this.#recorder?.stop();
     this.#settleWaits();

@@ -5,7 +5,7 @@
  * Owns    the types only.
  * Holds   no command reaches for anything else, so each can be run in a test.
  */
-import type { BlockBackend, Host, HostOptions } from "../index.ts";
+import type { BlockBackend, GdbPeer, Host, HostOptions } from "../index.ts";
 import type { SplitArguments } from "./call.ts";
 import type { AbortSignalLike } from "./command.ts";
 
@@ -158,6 +158,21 @@ export interface Peer {
   close(): void;
 }
 
+/** Where to listen. */
+export interface TcpPlace {
+  readonly host: string;
+  /** 0 takes any that is free. */
+  readonly port: number;
+  /** An address that other hosts can reach is meant. */
+  readonly isOpen: boolean;
+}
+
+/** A TCP port that listens. */
+export interface TcpDoor {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
 /** A control socket that listens. */
 export interface ControlDoor {
   /** As given. */
@@ -217,6 +232,8 @@ export interface World {
   listenControl(path: string, onPeer: (peer: Peer) => void): Promise<ControlDoor>;
   /** Throws VmError "not-found" or "io". */
   connectControl(path: string): Promise<Peer>;
+  /** Takes connections on a TCP port. Throws VmError "bad-argument", "busy" or "io". */
+  listenTcp(place: TcpPlace, onPeer: (peer: GdbPeer) => void): Promise<TcpDoor>;
   /** A prompt on this process's terminal. */
   openPrompt(options: PromptOptions): Prompt;
   /** The prompt's lines of earlier sessions, newest last; nothing where none can be kept. */

@@ -13,5 +13,6 @@ export function guestProgramFiles(): Map<string, Uint8Array> {
     ["/here/machines.rv", text("set disk root.img\nalias ll 'vm list'\n")],
     ["/here/root.img", new Uint8Array(1 << 20)],
     ["/here/Image", builtinGuest()],
+    ["/here/System.map", text("0000000080000000 T _start\n0000000080000100 t handler\n")],
   ]);
 }

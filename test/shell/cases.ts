@@ -22,6 +22,9 @@ const BEFORE: Readonly<Record<string, string>> = {
   "vm wait": "console send web 'poweroff\\n'",
   "console attach": "console send web 'poweroff\\n'",
   "console wait": "console send web 'echo login: \\n'",
+  "debug step": "vm destroy web --keep; vm start web --paused",
+  "debug trace": "vm destroy web --keep; vm start web --paused",
+  "debug continue": "vm destroy web --keep; vm start web --paused; debug break web 0x80000000",
   "disk attach": "vm destroy web --keep",
   "disk detach": "vm destroy web --keep; disk attach web root.img",
 };

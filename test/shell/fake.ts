@@ -122,6 +122,7 @@ export function fakeWorld(files: Files = new Map(), said: Said = spoken()): Worl
     guests: fakeGuests,
     environment: { engine: "fake 1", platform: "none", cores: 2, memoryBytes: 1 << 30 },
     createHost: (options) => Host.create({ arenaBytes: 1 << 30, ...options }),
+    listenTcp: async ({ port }) => ({ port: port === 0 ? 1025 : port, close: async () => {} }),
     onSignal: () => () => {},
     monotonicMs: platform.monotonicMs,
     wallMs: platform.wallMs,

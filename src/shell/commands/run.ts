@@ -16,6 +16,7 @@ import {
 } from "../command.ts";
 import { serveControl } from "../control.ts";
 import type { Fleet } from "../fleet.ts";
+import { GDB_OPTIONS, openRunGdb } from "../gdb.ts";
 import { throttleInput } from "../input-throttle.ts";
 import { TerminalKeys } from "../keys.ts";
 import type { Vm } from "../vm.ts";
@@ -39,6 +40,7 @@ const OPTIONS = {
   },
   digest: { help: "print `digest HEX` of the final state on stderr" },
   stats: { help: "print one line of JSON about the run on stderr" },
+  ...GDB_OPTIONS,
   control: {
     value: "unix:PATH",
     kind: "text",
@@ -201,6 +203,7 @@ async function drive(vm: Vm, call: Call): Promise<{ result: Result; text?: strin
   try {
     await vm.boot();
     if (signal.aborted) abort();
+    await openRunGdb(vm, call);
     disconnect = await connect(vm.machine, call, leave);
     const begin = world.monotonicMs();
     const result: RunResult =
