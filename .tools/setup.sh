@@ -3,7 +3,7 @@
 # there already.
 #
 #   setup.sh          tools and guest
-#   setup.sh tools    Debian packages: QEMU, cross compiler, native compiler, OpenSBI, dtc, Chromium
+#   setup.sh tools    Debian packages: QEMU, cross compiler, native compiler, OpenSBI, dtc, gdb, Chromium
 #   setup.sh guest    the Debian guest, into the user's cache directory
 #
 # Packages are installed only as root on Debian; elsewhere their names are printed and the exit status is 1.
@@ -11,8 +11,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What each is for: the rival of tests and benches; bare-metal programs; their native checksums; firmware; device trees;
-# the page.
-packages=(qemu-system-misc gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler chromium)
+# gdb sessions; the page.
+packages=(qemu-system-misc gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler gdb-multiarch chromium)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

@@ -278,14 +278,14 @@ export class GdbSession {
   };
 
   /** A piece of a document: "offset,length". */
-  #transfer(document: Uint8Array, rest: string): Uint8Array | string {
+  #transfer(content: Uint8Array, rest: string): Uint8Array | string {
     const wish = hexPair(rest);
-    if (wish === null || wish.first > BigInt(document.length)) return E_INVALID;
+    if (wish === null || wish.first > BigInt(content.length)) return E_INVALID;
     const from = Number(wish.first);
     // escapes may double what is sent
-    const to = Math.min(document.length, from + Math.min(wish.second, PACKET_BYTES_MAX / 2 - 8));
-    const piece = document.subarray(from, to);
-    return bytesOf((to === document.length ? "l" : "m") + latin1(piece));
+    const to = Math.min(content.length, from + Math.min(wish.second, PACKET_BYTES_MAX / 2 - 8));
+    const piece = content.subarray(from, to);
+    return bytesOf((to === content.length ? "l" : "m") + latin1(piece));
   }
 
   // ---- threads ----

@@ -5,6 +5,7 @@
  * Used by gdb-session.ts.
  * Holds   one line in, lines of text out; a line that is none says what is accepted.
  */
+import { REGISTER_NAMES } from "../asm/register.ts";
 import { VmError } from "../errors.ts";
 import type { Machine } from "../machine/machine.ts";
 import { translationText } from "./translation-text.ts";
@@ -24,13 +25,18 @@ interface MonitorCommand {
   run(words: readonly string[], state: MonitorState): string;
 }
 
-function addressOf(text: string | undefined): bigint {
+/** A number, or what a register of the hart holds. */
+function addressOf(text: string | undefined, { machine, hart }: MonitorState): bigint {
+  const { x, pc } = machine.debugger.registers(hart);
+  if (text === "pc") return pc;
+  const register = (REGISTER_NAMES as readonly string[]).indexOf(text ?? "");
+  if (register >= 0) return x[register];
   if (text !== undefined && /^(\d+|0x[0-9a-f]+)$/i.test(text)) {
     const value = BigInt(text);
     if (value < 1n << 64n) return value;
   }
   const given = text === undefined ? "an address is missing" : `address "${text}"`;
-  throw new VmError("bad-argument", `${given}: accepted are 0x80200000 and decimal numbers`);
+  throw new VmError("bad-argument", `${given}: accepted are numbers, pc and registers such as sp`);
 }
 
 function choose(text: string | undefined, yes: string, no: string): boolean {
@@ -73,8 +79,10 @@ const COMMANDS: Readonly<Record<string, MonitorCommand>> = {
   translate: {
     usage: "translate ADDRESS",
     help: "the way of a virtual address of this hart through its page tables",
-    run: ([address], { machine, hart }) =>
-      translationText(machine.debugger.translate(hart, addressOf(address))),
+    run([address], state) {
+      const { machine, hart } = state;
+      return translationText(machine.debugger.translate(hart, addressOf(address, state)));
+    },
   },
   memory: {
     usage: "memory virtual|physical",

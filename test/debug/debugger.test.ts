@@ -3,6 +3,7 @@
  * law 0 with devices, SBI and a console: the built-in guest, stopped hundreds of times, is the same
  * machine.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { RAM_BASE } from "../../src/core/memory-view.ts";
@@ -137,7 +138,8 @@ test("an aborted step lets go of a hart that waits for ever", async () => {
   await machine.boot();
   const controller = new AbortController();
   const step = machine.debugger.step(0, 10, controller.signal);
-  setTimeout(() => controller.abort(), 20);
+  for (let turns = 0; turns < 20; turns++) await turn();
+  controller.abort();
   assert.is((await step).kind, "stopped");
   assert.is(machine.state, "paused");
   machine.dispose();

@@ -125,7 +125,7 @@ test("gdb is told what there is", async () => {
   client.drop();
 });
 
-test("the description comes in pieces, well formed and with the numbers that gdb expects", async () => {
+test("the description comes in pieces, with the names and numbers that gdb expects", async () => {
   const { client } = await open();
   let xml = "";
   for (let rounds = 0; rounds < 1000; rounds++) {
@@ -291,7 +291,7 @@ test("a second gdb, and one for a machine that is not booted, are turned away", 
   machine.dispose();
 });
 
-test("a dropped connection leaves the machine running, without points, with runs as they were", async () => {
+test("a dropped connection leaves the machine running, without points", async () => {
   const { client, machine } = await open();
   await client.ask(`Z0,${KERNEL_HEX},4`);
   await client.ask("Z2,80300000,8");

@@ -41,6 +41,7 @@ export const CROSS_BINUTILS = program(
   "binutils-riscv64-unknown-elf",
 );
 export const NATIVE_COMPILER = program("gcc", "gcc");
+export const GDB = program("gdb-multiarch", "gdb-multiarch");
 export const APT = program("apt-get", "apt");
 export const DTC = program("dtc", "device-tree-compiler");
 export const CHROMIUM = program("chromium", "chromium");

@@ -56,8 +56,8 @@ const memory = command({
   name: "memory",
   summary: "dump memory",
   details: `
-Pages that were never written are zeros. An address that leads nowhere ends the dump; devices are not
-read. words are numbers of 8 bytes; ascii is text alone.`,
+Pages that were never written are zeros. An address that leads nowhere ends the dump; devices
+are not read. words are numbers of 8 bytes; ascii is text alone.`,
   parameters: [VM, ADDRESS],
   options: {
     length: {
@@ -124,8 +124,8 @@ const write = command({
   name: "write",
   summary: "write memory, whatever the rights of its pages",
   details: `
-DATA is hex digits, two to a byte, in memory order; with --width it is one number, stored lowest byte
-first. Code that is written is what runs next. All of it is written or nothing.`,
+DATA is hex digits, two to a byte, in memory order; with --width it is one number, stored lowest
+byte first. Code that is written is what runs next. All of it is written or nothing.`,
   parameters: [VM, ADDRESS, { name: "DATA", kind: "text", help: "0102ff, or a number" }],
   options: {
     width: {

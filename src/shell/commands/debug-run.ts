@@ -51,9 +51,9 @@ const breakCommand = command({
   name: "break",
   summary: "set, list or clear breakpoints",
   details: `
-Without ADDRESS they are listed, or with --clear all cleared. The address is virtual, as each hart
-sees it when it gets there; a hart stops before the instruction, and the machine is paused. Those
-that gdb has set are gdb's alone.`,
+Without ADDRESS they are listed, or with --clear all cleared. The address is virtual, as each
+hart sees it when it gets there; a hart stops before the instruction, and the machine is paused.
+Those that gdb has set are gdb's alone.`,
   parameters: [
     VM,
     { name: "ADDRESS", kind: "address", help: "0x..., or a symbol", isOptional: true },
@@ -93,8 +93,9 @@ const watchpoint = command({
   name: "watchpoint",
   summary: "set, list or clear watchpoints",
   details: `
-Without ADDRESS they are listed, or with --clear all cleared. A hart stops once the instruction that
-has accessed one of the bytes is done, and the machine is paused. What devices do to memory is not seen.`,
+Without ADDRESS they are listed, or with --clear all cleared. A hart stops once the instruction
+that has accessed one of the bytes is done, and the machine is paused. What devices do to memory
+is not seen.`,
   parameters: [
     VM,
     { name: "ADDRESS", kind: "address", help: "0x..., or a symbol", isOptional: true },
@@ -147,9 +148,9 @@ const step = command({
   name: "step",
   summary: "let a hart execute instructions, one or N",
   details: `
-The machine must stand (\`vm pause\`). Other harts run in their turns meanwhile, interrupts come as they
-would; an instruction that traps counts when it has trapped. A hart that waits for an interrupt goes
-on waiting: Ctrl-C, or --timeout that has passed, pauses the machine.`,
+The machine must stand (\`vm pause\`). Other harts run in their turns meanwhile, interrupts come
+as they would; an instruction that traps counts when it has trapped. A hart that waits for an
+interrupt goes on waiting: Ctrl-C, or --timeout that has passed, pauses the machine.`,
   parameters: [
     VM,
     { name: "N", kind: "integer", least: 1, help: "how many; default 1", isOptional: true },
@@ -170,8 +171,8 @@ const continueCommand = command({
   name: "continue",
   summary: "let a paused machine go on to the next stop",
   details: `
-Waits for a break- or watchpoint, or for the end of the machine. Ctrl-C, or --timeout that has passed,
-pauses the machine. \`vm resume\` lets it go on without waiting.`,
+Waits for a break- or watchpoint, or for the end of the machine. Ctrl-C, or --timeout that has
+passed, pauses the machine. \`vm resume\` lets it go on without waiting.`,
   parameters: [VM],
   options: { timeout: TIMEOUT },
   example: "debug continue web --timeout 30s",
@@ -249,8 +250,9 @@ const trace = command({
   name: "trace",
   summary: "step a hart and write down what it executes",
   details: `
-A line for each instruction: where it is, what it is, which integer registers it has changed. The
-machine must stand. Up to ${TRACE_SHOWN_MAX} are shown; --file takes any number. A stop ends it.`,
+A line for each instruction: where it is, what it is, which integer registers it has changed.
+The machine must stand. Up to ${TRACE_SHOWN_MAX} are shown; --file takes any number. A stop ends
+it.`,
   parameters: [
     VM,
     { name: "N", kind: "integer", least: 1, help: "instructions; default 20", isOptional: true },
@@ -307,9 +309,9 @@ const gdb = command({
   name: "gdb",
   summary: "let gdb attach to a machine",
   details: `
-While a gdb is attached the machine stands whenever gdb says so; when it leaves, its breakpoints are
-gone and the machine goes on. Without an address it is ${GDB_DEFAULT}; port 0 takes a free one. In gdb:
-\`target remote 127.0.0.1:PORT\`. See docs/debugging.md.`,
+While a gdb is attached the machine stands whenever gdb says so; when it leaves, its breakpoints
+are gone and the machine goes on. Without an address it is ${GDB_DEFAULT}; port 0 takes a free
+one. In gdb: \`target remote 127.0.0.1:PORT\`. See docs/debugging.md.`,
   parameters: [VM, { name: "ADDRESS", kind: "text", help: "tcp://HOST:PORT", isOptional: true }],
   options: { close: { help: "let no more gdb in, and the one that is there out" }, ...OPEN_OPTION },
   example: "debug gdb web tcp://127.0.0.1:0",

@@ -105,8 +105,8 @@ const csr = command({
   name: "csr",
   summary: "show or write a control and status register",
   details: `
-Without NAME all are shown. A value is written as M-mode would write it: fields keep to what is legal.
-A machine that runs is not written to; \`vm pause\` lets it stand.`,
+Without NAME all are shown. A value is written as M-mode would write it: fields keep to what is
+legal. A machine that runs is not written to; \`vm pause\` lets it stand.`,
   parameters: [
     VM,
     { name: "NAME", kind: "text", help: "satp, 0x180", isOptional: true },
@@ -183,8 +183,8 @@ const tlb = command({
   name: "tlb",
   summary: "show which translations of a hart are cached now",
   details: `
-The cache is the emulator's and is coherent: the guest cannot tell what is in it. SUM is S-mode with
-user pages open to it.`,
+The cache is the emulator's and is coherent: the guest cannot tell what is in it. SUM is S-mode
+with user pages open to it.`,
   parameters: [VM],
   options: { hart: HART },
   example: "debug tlb web",
@@ -215,8 +215,9 @@ const symbols = command({
   name: "symbols",
   summary: "read names for addresses from a System.map or an ELF file",
   details: `
-Afterwards addresses may be given as NAME or NAME+OFFSET, and are shown with their names. A Debian
-kernel's System.map is in its package linux-image-*-dbg, or in /boot of a system that runs it.`,
+Afterwards addresses may be given as NAME or NAME+OFFSET, and are shown with their names. A
+Debian kernel's System.map is in its package linux-image-*-dbg, or in /boot of a system that
+runs it.`,
   parameters: [VM, { name: "FILE", kind: "file", help: "a System.map or an ELF64 with symbols" }],
   options: {},
   example: "debug symbols web System.map",
@@ -236,7 +237,7 @@ const digest = command({
   name: "digest",
   summary: "hash everything that a machine is",
   details:
-    "Equal digests are equal machines: registers, memory, devices, time. A running one is stopped for it.",
+    "Equal digests are equal machines: registers, memory, devices, time. A running one halts.",
   parameters: [VM],
   options: {},
   example: "debug digest web",
