@@ -55,7 +55,7 @@ async function fetchFile(url: string, come: (bytes: number) => void): Promise<Ui
 async function loadServed(name: string, progress: Progress): Promise<GuestFiles> {
   const folder = `guests/${encodeURIComponent(name)}/`;
   const manifest = (await fetchJson(`${folder}manifest.json`)) as Manifest;
-  const names = [manifest.kernel, manifest.initrd];
+  const names = [manifest.kernel, manifest.initrd].filter((file) => file !== "");
   const total = names.reduce((sum, file) => sum + manifest.files[file].bytes, 0);
   let loaded = 0;
   const come = (bytes: number) => {

@@ -125,6 +125,24 @@ test("writes, flushes and identifies", () => {
   assert.is(request(driver, 99, 0, SECTOR).status, 2, "unsupported");
 });
 
+test("a disk counts what was asked of it, and shows its queue", () => {
+  const backend = new MemoryBackend(disk(8 * SECTOR));
+  const device = new VirtioBlk({ backend });
+  const driver = driverOf(device);
+  request(driver, 0, 0, 2 * SECTOR);
+  request(driver, 1, 1, disk(SECTOR));
+  request(driver, 4, 0, 0);
+  request(driver, 0, 100, SECTOR);
+  const { figures, queues = [], registers } = device.inspect();
+  const done = { reads: 1, readBytes: 2 * SECTOR, writes: 1, writtenBytes: SECTOR };
+  const rest = { flushes: 1, errors: 1, capacityBytes: 8 * SECTOR, pendingRequests: 0 };
+  assert.equal(figures, { ...done, ...rest });
+  const [{ isReady, servedIndex, usedIndex }] = queues;
+  assert.equal([isReady, servedIndex, usedIndex], [true, 4, 4]);
+  const status = registers.find(({ name }) => name === "Status");
+  assert.is(status?.value, driver.register(0x70));
+});
+
 test("every access outside the disk is an I/O error and touches nothing", () => {
   const contents = disk(8 * SECTOR);
   const before = contents.slice();

@@ -75,17 +75,6 @@ interface Answer {
   readonly data?: Uint8Array;
 }
 
-/** What the guest has had done since the device was made: figures of the host, not its state. */
-export interface BlkFigures {
-  readonly reads: number;
-  readonly readBytes: number;
-  readonly writes: number;
-  readonly writtenBytes: number;
-  readonly flushes: number;
-  /** Requests that were answered with an error. */
-  readonly errors: number;
-}
-
 /** What a block device is made from. */
 export interface BlkOptions {
   readonly slot?: number;
@@ -106,6 +95,7 @@ export class VirtioBlk extends VirtioDevice {
   #answer: Answer | null = null;
   /** Counts resets: what a late backend answers belongs to the session that asked. */
   #session = 0;
+  /** What was done since the device was made: for people, not part of the guest's machine. */
   readonly #figures = {
     ...{ reads: 0, readBytes: 0, writes: 0, writtenBytes: 0 },
     ...{ flushes: 0, errors: 0 },
@@ -308,10 +298,6 @@ export class VirtioBlk extends VirtioDevice {
     } else if (type === TYPE_FLUSH) {
       figures.flushes++;
     }
-  }
-
-  get figures(): BlkFigures {
-    return { ...this.#figures };
   }
 
   override inspect(): DeviceFacts {
