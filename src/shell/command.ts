@@ -95,8 +95,8 @@ export interface CommandSpec<Result extends z.ZodType = z.ZodType> {
    * for commands with a parameter of kind "machine": those are refused there anyhow.
    */
   readonly isShellOnly?: boolean;
-  /** The JSON shape. */
-  readonly result: Result;
+  /** The JSON shape. Every command of the registry has one. */
+  readonly result?: Result;
   /**
    * Throws VmError (exit 1) or UsageError (exit 2); CommandFailed for a failure with a result;
    * Interrupted (exit 130) when `call.signal` ended it.

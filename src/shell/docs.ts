@@ -43,7 +43,8 @@ function shapeOf(schema: Schema): string {
 }
 
 /** A zod schema as a type: `{ name: string, harts: number }[]`. */
-export function shapeText(schema: z.ZodType): string {
+export function shapeText(schema: z.ZodType | undefined): string {
+  if (schema === undefined) return "unknown";
   return shapeOf(z.toJSONSchema(schema, { unrepresentable: "any", io: "output" }) as Schema);
 }
 

@@ -5,11 +5,9 @@
  * Used by src/cli.ts.
  */
 import type { Caller } from "./call.ts";
-import { type SessionStreams, UsageError } from "./command.ts";
-import { serveControl } from "./control.ts";
-import { runRemote } from "./control-client.ts";
+import { type CommandSpec, type SessionStreams, UsageError } from "./command.ts";
+import { runAlone } from "./commands/run.ts";
 import { Fleet } from "./fleet.ts";
-import { COMMANDS } from "./registry.ts";
 import { overview, pairs, runsAlone } from "./render.ts";
 import { localStreams, runPrompt, type ShellParts } from "./repl.ts";
 import { runLines } from "./script.ts";
@@ -26,7 +24,7 @@ const OPTIONS = pairs([
   ["--help, --version", ""],
 ]);
 
-function help(): string {
+function help(commands: readonly CommandSpec[]): string {
   return `Usage: rivulet [options]                      the shell
        rivulet [options] -f FILE [ARGUMENT...]
        rivulet [options] COMMAND | FAMILY COMMAND [arguments]
@@ -37,7 +35,7 @@ ${OPTIONS}
 
 Commands; \`rivulet help FAMILY\` and \`rivulet FAMILY COMMAND --help\` say more:
 
-${overview(COMMANDS)}
+${overview(commands)}
 Example:
   rivulet run --guest debian
 `;
@@ -83,11 +81,14 @@ function readInvocation(argv: readonly string[]): Invocation {
   return { ...given, isKeepingGoing, words };
 }
 
+const asksForHelp = (words: readonly string[]) =>
+  words.some((word) => word === "--help" || word === "-h");
+
 /** Refuses what would be gone when the process ends with the command. */
-function checkAlone(words: readonly string[]): void {
-  if (words.some((word) => word === "--help" || word === "-h")) return;
+function checkAlone(words: readonly string[], commands: readonly CommandSpec[]): void {
+  if (asksForHelp(words)) return;
   const [first, second] = words;
-  const spec = COMMANDS.find(({ family, name }) => family === first && name === second);
+  const spec = commands.find(({ family, name }) => family === first && name === second);
   if (spec === undefined || runsAlone(spec)) return;
   const accepted = "the shell (`rivulet`), a script (`-f FILE`), or `--connect unix:PATH`";
   throw new UsageError(`${first} ${second} needs a shell with machines: ${accepted}`);
@@ -169,6 +170,11 @@ async function runShell(
   return door === null || isOver ? status : serve(door, world);
 }
 
+/** The table, loaded when something asks for it: a plain run does not. */
+async function allCommands(): Promise<readonly CommandSpec[]> {
+  return (await import("./registry.ts")).COMMANDS;
+}
+
 /** Runs a command line; the exit status. Throws UsageError and VmError. */
 export async function main(argv: readonly string[], world: World): Promise<number> {
   const invocation = readInvocation(argv);
@@ -177,13 +183,14 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
   const [first] = words;
   if (connect === undefined && script === undefined) {
     if (first === "--help" || first === "-h" || (first === "help" && words.length === 1)) {
-      world.print(help());
+      world.print(help(await allCommands()));
       return 0;
     }
     if (first === "--version") words = ["version", ...words.slice(1)];
   }
   if (connect !== undefined) {
     if (words.length === 0) throw new UsageError("--connect: a command is missing behind it");
+    const { runRemote } = await import("./control-client.ts");
     return runRemote(connect, words, world);
   }
   const isRun = script === undefined && first === "run";
@@ -192,16 +199,19 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
   const isAlone = isRun && !words.some((word) => word.startsWith("--control"));
   const parts = {
     world,
-    commands: COMMANDS,
+    commands: isAlone && !asksForHelp(words) ? [runAlone] : await allCommands(),
     fleet: new Fleet(world, isAlone ? { machinesMax: 1 } : {}),
   };
   let door: ControlDoor | null = null;
   try {
     if (script === undefined && words.length > 0) {
-      checkAlone(words);
+      checkAlone(words, parts.commands);
       return await runOnce(words, parts);
     }
-    if (control !== undefined) door = await serveControl(control, parts);
+    if (control !== undefined) {
+      const { serveControl } = await import("./control.ts");
+      door = await serveControl(control, parts);
+    }
     return await runShell(invocation, parts, door);
   } finally {
     await door?.close();

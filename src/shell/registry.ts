@@ -12,12 +12,13 @@ import { diskCommands } from "./commands/disk.ts";
 import { generalCommands } from "./commands/general.ts";
 import { guestCommands } from "./commands/guest.ts";
 import { hostCommands } from "./commands/host.ts";
-import { runCommand } from "./commands/run.ts";
+import { runAlone } from "./commands/run.ts";
+import { RunShape } from "./commands/run-result.ts";
 import { vmCommands } from "./commands/vm.ts";
 
 /** Every command there is. */
 export const COMMANDS: readonly CommandSpec[] = [
-  runCommand,
+  { ...runAlone, result: RunShape },
   ...guestCommands,
   ...vmCommands,
   ...consoleCommands,

@@ -54,6 +54,7 @@ for (const spec of COMMANDS) {
     assert.is(asJson.status, status, `${name}: ${asJson.out}${asJson.err}`);
     const document = spec.isConsole === true ? asJson.err : asJson.out;
     const last = document.trimEnd().split("\n").at(-1) as string;
+    if (spec.result === undefined) throw new Error(`${spec.family} ${spec.name} has no shape`);
     assert.is(strictly(spec.result, JSON.parse(last)), null);
     // one document and nothing else
     if (spec.isConsole !== true) assert.is(asJson.out, `${last}\n`);

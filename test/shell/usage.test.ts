@@ -7,14 +7,14 @@ import * as assert from "uvu/assert";
 import { makeCall } from "../../src/shell/call.ts";
 import { type Call, UsageError } from "../../src/shell/command.ts";
 import { specOf } from "../../src/shell/commands/machine-options.ts";
-import { runCommand } from "../../src/shell/commands/run.ts";
+import { runAlone } from "../../src/shell/commands/run.ts";
 import { commandHelp } from "../../src/shell/render.ts";
 import { fakeCaller } from "./fake.ts";
 
 const test = suite("shell/usage");
 
 function read(...args: string[]): { spec: ReturnType<typeof specOf>; call: Call } {
-  const call = makeCall(runCommand, args, fakeCaller());
+  const call = makeCall(runAlone, args, fakeCaller());
   return { call, spec: specOf(call, "run", { file: call.path("FILE"), clock: "virtual" }) };
 }
 
@@ -87,8 +87,8 @@ test("a wrong command line is refused, naming the given and the accepted", () =>
 });
 
 test("the help has a line for every option and an example", () => {
-  const help = commandHelp(runCommand);
-  for (const name of [...Object.keys(runCommand.options), "json", "help"]) {
+  const help = commandHelp(runAlone);
+  for (const name of [...Object.keys(runAlone.options), "json", "help"]) {
     assert.match(help, new RegExp(`^  --${name}\\b`, "m"));
   }
   assert.match(help, /Example:\n {2}rivulet run /);

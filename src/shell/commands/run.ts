@@ -2,25 +2,26 @@
  * run: `rivulet run`: one machine on this terminal or on pipes, until the guest ends it.
  *
  * Owns    the exit status, and which clock a run gets.
- * Used by src/shell/registry.ts.
+ * Used by src/shell/registry.ts, and by main.ts, which loads it alone: a run starts without the
+ *         rest of the shell.
  * Holds   stdout carries the console and nothing else.
  */
-import { z } from "zod";
+import type { z } from "zod";
 import type { ClockKind, Machine, RunResult } from "../../index.ts";
 import {
   type Call,
   CommandFailed,
   type CommandOption,
-  command,
+  type CommandSpec,
   type SessionStreams,
 } from "../command.ts";
-import { serveControl } from "../control.ts";
 import type { Fleet } from "../fleet.ts";
 import { GDB_OPTIONS, openRunGdb } from "../gdb.ts";
 import { throttleInput } from "../input-throttle.ts";
 import { TerminalKeys } from "../keys.ts";
 import type { Vm } from "../vm.ts";
 import { MACHINE_OPTIONS, specOf } from "./machine-options.ts";
+import type { RunShape } from "./run-result.ts";
 
 /** Exit status when --max-instructions ran out (as timeout(1) says it). */
 const STATUS_BUDGET = 124;
@@ -163,16 +164,8 @@ function holdWhenBlocked(machine: Machine, streams: SessionStreams): (bytes: Uin
   };
 }
 
-const Result = z.object({
-  ended: z.string().describe("why the run was over"),
-  code: z.number().describe("the exit status"),
-  seconds: z.number(),
-  instructions: z.number(),
-  guestSeconds: z.number(),
-  digest: z.string().optional(),
-});
-
-type Result = z.output<typeof Result>;
+/** As run-result.ts describes it. */
+type Result = z.output<typeof RunShape>;
 
 function report(machine: Machine, call: Call, end: { kind: string; status: number }, ms: number) {
   const digest = call.has("digest") ? machine.stateDigest() : undefined;
@@ -231,13 +224,18 @@ function freeName(name: string, fleet: Fleet): string {
   return free;
 }
 
+async function serve(control: string, call: Call) {
+  const { serveControl } = await import("../control.ts");
+  return serveControl(control, call);
+}
+
 async function run(call: Call): Promise<Result> {
   const { fleet } = call;
   const spec = specOf(call, "run", { file: call.path("FILE"), clock: clockFor(call) });
   const vm = await fleet.create({ ...spec, name: freeName(spec.name, fleet) });
   const control = call.text("control");
   try {
-    const server = control === undefined ? null : await serveControl(control, call);
+    const server = control === undefined ? null : await serve(control, call);
     try {
       const { result, text } = await drive(vm, call);
       if (result.code === 0) return result;
@@ -250,8 +248,8 @@ async function run(call: Call): Promise<Result> {
   }
 }
 
-/** The command. */
-export const runCommand = command({
+/** The command, without its shape: registry.ts adds that. */
+export const runAlone: CommandSpec = {
   family: "",
   name: "run",
   summary: "boot a machine on this terminal or on pipes",
@@ -262,7 +260,6 @@ export const runCommand = command({
   options: OPTIONS,
   example: "run --guest debian",
   isConsole: true,
-  result: Result,
   run,
   text: () => "",
-});
+};
