@@ -94,7 +94,7 @@ function checkAlone(words: readonly string[], commands: readonly CommandSpec[]):
   throw new UsageError(`${first} ${second} needs a shell with machines: ${accepted}`);
 }
 
-/** Runs `work` with a signal that SIGINT and the like abort; the second one does not wait for it. */
+/** Runs `work` with a signal that SIGINT and the like abort; a second one does not wait for it. */
 async function withSignals(world: World, work: (abort: Abort) => Promise<number>): Promise<number> {
   const abort = new Abort();
   let leave: (status: number) => void = () => {};

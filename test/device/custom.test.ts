@@ -1,6 +1,6 @@
 /**
- * custom: devices of registered kinds: their place in the map, refused collisions, and their part in
- * the digest.
+ * custom: devices of registered kinds: their place in the map, refused collisions, and their part
+ * in the digest.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
