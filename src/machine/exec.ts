@@ -25,8 +25,10 @@ export interface WaitOptions {
 
 /** How to run a command. */
 export interface ExecOptions extends WaitOptions, ScriptOptions {
-  /** Until the command is done, the wait for the guest included. Without it a command takes as
-   * long as it takes, and the guest is waited for two minutes. */
+  /**
+   * Until the command is done, the wait for the guest included. Without it a command takes as long
+   * as it takes, and the guest is waited for two minutes.
+   */
   readonly timeoutMs?: number;
   /** What the command reads; strings as UTF-8. Nothing by default. */
   readonly stdin?: Uint8Array | string;
@@ -68,6 +70,14 @@ interface Prepared {
   readonly script: string;
   readonly stdin: Uint8Array;
   readonly outputBytesMax: number;
+}
+
+/** The time of one command. */
+interface CommandLimit {
+  /** It has passed, and the command was killed. */
+  isPassed: boolean;
+  /** It counts no longer. */
+  lift(): void;
 }
 
 function checkMost(what: string, given: number, most: number): void {
@@ -297,16 +307,21 @@ export class GuestExec {
   // ---- the two ways ----
 
   /** Kills at the end of the time; what does not end then is given up. */
-  #limitCommand(patience: Patience, leftMs: number | null, kill: () => void): () => boolean {
-    let isTimedOut = false;
-    if (leftMs === null) return () => isTimedOut;
+  #limitCommand(patience: Patience, leftMs: number | null, kill: () => void): CommandLimit {
+    if (leftMs === null) return { isPassed: false, lift: () => {} };
     const text = () => `${this.#host.name}: the command was killed and did not end`;
-    patience.limit(this.#platform, leftMs + KILLED_MS, text);
-    patience.after(this.#platform, leftMs, () => {
-      isTimedOut = true;
-      kill();
-    });
-    return () => isTimedOut;
+    const undo = [
+      patience.limit(this.#platform, leftMs + KILLED_MS, text),
+      patience.after(this.#platform, leftMs, () => {
+        limit.isPassed = true;
+        kill();
+      }),
+    ];
+    const lift = () => {
+      for (const cancel of undo) cancel();
+    };
+    const limit = { isPassed: false, lift };
+    return limit;
   }
 
   async #byAgent(
@@ -315,7 +330,7 @@ export class GuestExec {
     patience: Patience,
   ): Promise<ExecResult> {
     const job = (this.#agent as AgentChannel).start(prepared);
-    const hasTimedOut = this.#limitCommand(patience, leftMs, () => job.kill(SIGKILL));
+    const limit = this.#limitCommand(patience, leftMs, () => job.kill(SIGKILL));
     try {
       const status = await patience.wait(job.done);
       const signal = status & 0x7f;
@@ -325,7 +340,7 @@ export class GuestExec {
         stdout: job.stdout.bytes,
         stderr: job.stderr.bytes,
         isTruncated: job.stdout.isTruncated || job.stderr.isTruncated,
-        isTimedOut: hasTimedOut() && signal === SIGKILL,
+        isTimedOut: limit.isPassed && signal === SIGKILL,
       };
     } catch (error) {
       job.kill(SIGKILL);
@@ -342,11 +357,13 @@ export class GuestExec {
     const turn = this.#serialTurn;
     const work = turn.then(async () => {
       if (patience.error !== null) throw patience.error;
-      let hasTimedOut = () => false;
+      let limit: CommandLimit | null = null;
       const outcome = await this.#serial.run(prepared, patience, (kill) => {
-        hasTimedOut = this.#limitCommand(patience, leftMs, kill);
+        limit = this.#limitCommand(patience, leftMs, kill);
+        return limit.lift;
       });
-      const isTimedOut = hasTimedOut() && outcome.status === STATUS_SIGNAL + SIGKILL;
+      const isLate = (limit as CommandLimit | null)?.isPassed ?? false;
+      const isTimedOut = isLate && outcome.status === STATUS_SIGNAL + SIGKILL;
       return { ...outcome, ...(isTimedOut ? { signal: "SIGKILL" } : {}), isTimedOut };
     });
     this.#serialTurn = work.catch(() => {});

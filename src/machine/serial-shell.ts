@@ -54,7 +54,7 @@ const AGAIN_MS = 5000;
 /** The end of a command may have gone unseen. */
 const LOOK_AGAIN_MS = 20_000;
 const ATTEMPTS_MAX = 30;
-const TEXT_CHARACTERS_MAX = 1 << 19;
+const TEXT_CHARACTERS_MAX = 1 << 17;
 const SECTOR_BYTES = 512;
 const BLOCK_SECTORS_MAX = 48;
 const BASE64_COLUMNS = 76;
@@ -144,13 +144,14 @@ export class SerialShell {
   }
 
   /**
-   * Runs a command. `kill` is called with what ends it in the guest. Throws what `patience` says,
-   * VmError "io" when the console garbles everything.
+   * Runs a command. `onStarted` is called with what kills it in the guest, and what that returns
+   * once it has ended and its output comes over. Throws what `patience` says, VmError "io" when the
+   * console garbles everything.
    */
   async run(
     request: SerialRequest,
     patience: Patience,
-    onStarted: (kill: () => void) => void,
+    onStarted: (kill: () => void) => () => void,
   ): Promise<SerialOutcome> {
     this.#nonce = bytesToHex(this.#platform.entropy(8));
     this.#folder = `/tmp/.rivulet-${this.#nonce}`;
@@ -162,24 +163,37 @@ export class SerialShell {
       await this.#give("c", "s", new TextEncoder().encode(request.script), patience);
       await this.#give("i", "i", request.stdin, patience);
       await this.#runScript(patience, onStarted);
-      const sizes = `$(cat ${folder}/r):$(wc -c <${folder}/o):$(wc -c <${folder}/e)`;
-      const [status, outBytes, errBytes] = (await this.#ask("", sizes, patience)).map(Number);
+      const [status, outBytes, errBytes] = await this.#facts(patience);
       const { outputBytesMax } = request;
       const stdout = await this.#fetch("o", Math.min(outBytes, outputBytesMax), patience);
       const stderr = await this.#fetch("e", Math.min(errBytes, outputBytesMax), patience);
       const isTruncated = Math.max(outBytes, errBytes) > outputBytesMax;
+      await this.#ask(`rm -rf ${folder}`, "", patience);
       return { status, stdout, stderr, isTruncated };
+    } catch (error) {
+      this.#type(`${this.#killLine}; rm -rf ${folder}`);
+      throw error;
     } finally {
-      const leave = `${this.#killLine}; rm -rf ${folder}`;
-      if (patience.error !== null) this.#type(leave);
-      else await this.#ask(`rm -rf ${folder}`, "", patience);
       undo();
     }
   }
 
+  /** Exit status, bytes of output, bytes of errors. */
+  #facts(patience: Patience): Promise<number[]> {
+    const folder = this.#folder;
+    const fields = `$(cat ${folder}/r):$(wc -c <${folder}/o):$(wc -c <${folder}/e)`;
+    return this.#until(async () => {
+      const answers = await this.#ask("", fields, patience);
+      const isFine = answers.length === 3 && answers.every((one) => /^ *\d{1,15} *$/.test(one));
+      return isFine ? answers.map(Number) : null;
+    });
+  }
+
   #hear(bytes: Uint8Array): void {
     this.#text += new TextDecoder("latin1").decode(bytes);
-    this.#text = this.#text.slice(-TEXT_CHARACTERS_MAX);
+    if (this.#text.length > 2 * TEXT_CHARACTERS_MAX) {
+      this.#text = this.#text.slice(-TEXT_CHARACTERS_MAX);
+    }
     this.#onText();
   }
 
@@ -270,18 +284,19 @@ export class SerialShell {
   }
 
   /** Starts the script once, however often that is typed, and waits for its end. */
-  async #runScript(patience: Patience, onStarted: (kill: () => void) => void): Promise<void> {
+  async #runScript(patience: Patience, onStarted: (kill: () => void) => () => void) {
     const folder = this.#folder;
     const group = `setsid sh -c 'echo $$ >${folder}/p; exec sh -c "$(cat ${folder}/s)" sh'`;
     const files = `<${folder}/i >${folder}/o 2>${folder}/e`;
     const done = this.#mark("done", "");
     const work = `${group} ${files}; echo $? >${folder}/q; mv ${folder}/q ${folder}/r; ${done}`;
     await this.#ask(`mkdir ${folder}/l 2>/dev/null && { (${work}) & }`, "", patience);
-    onStarted(() => this.#type(this.#killLine));
+    const onDone = onStarted(() => this.#type(this.#killLine));
     while ((await this.#await("done", LOOK_AGAIN_MS, patience)) === null) {
       const [isOver] = await this.#ask("", `$(cat ${folder}/r 2>/dev/null)`, patience);
-      if (isOver !== "") return;
+      if (isOver !== "") break;
     }
+    onDone();
   }
 
   /** The first `count` bytes of a file, block by block; smaller ones where much is printed. */
