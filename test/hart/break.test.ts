@@ -415,6 +415,11 @@ test("a step of an instruction that traps ends at the handler's first", () => {
 
 test("an EBREAK stops only when it is asked for, before it traps, and traps afterwards", () => {
   const build = (a: Assembler) => {
+    a.la("t0", "second");
+    a.csrw("mtvec", "t0");
+    a.ecall(); // traps like one, and is none
+    a.align(4);
+    a.label("second");
     a.la("t0", "handler");
     a.csrw("mtvec", "t0");
     a.label("here");
