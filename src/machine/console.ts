@@ -7,6 +7,7 @@
  *         at its pace. What waits here is bounded, whatever the guest prints: output that nobody
  *         listens to loses its oldest part, and a reader that falls behind holds the machine.
  */
+import { tellAll } from "./events.ts";
 
 /** The guest's side: a device that takes input bytes when it has room. */
 export interface ConsolePort {
@@ -102,7 +103,7 @@ export class ConsoleEnd implements MachineConsole {
     const backlog = this.#backlog;
     this.#backlog = [];
     this.#backlogBytes = 0;
-    for (const bytes of backlog) listener(bytes);
+    for (const bytes of backlog) tellAll([listener], bytes);
     return () => this.#listeners.delete(listener);
   }
 
@@ -236,7 +237,7 @@ export class ConsoleEnd implements MachineConsole {
       this.#keep(bytes);
       return;
     }
-    for (const listener of [...this.#listeners]) listener(bytes);
+    tellAll(this.#listeners, bytes);
   }
 
   #keep(bytes: Uint8Array): void {

@@ -1,10 +1,24 @@
 /**
  * events: typed events without a host's EventTarget.
  *
- * Used by machine.ts and host.ts.
- * Holds   a listener that throws does not keep the others from hearing; its error is thrown once
- *         all have heard.
+ * Used by machine.ts, console.ts and remote/remote-machine.ts.
+ * Holds   a listener that throws harms nobody but whoever wrote it: the others hear, the machine
+ *         runs on, and the error comes up as an unhandled rejection, which every host shows.
  */
+
+/** Tells every listener, in order. */
+export function tellAll<Payload>(
+  listeners: Iterable<(payload: Payload) => void>,
+  payload: Payload,
+): void {
+  for (const listener of [...listeners]) {
+    try {
+      listener(payload);
+    } catch (error) {
+      void Promise.reject(error);
+    }
+  }
+}
 
 /** Listeners by event name; `Map` gives each event's payload type. */
 export class Emitter<Events extends object> {
@@ -20,14 +34,7 @@ export class Emitter<Events extends object> {
 
   /** Tells every listener, in the order in which they came. */
   emit<K extends keyof Events>(event: K, payload: Events[K]): void {
-    const errors: unknown[] = [];
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
-      try {
-        (listener as (payload: Events[K]) => void)(payload);
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) throw errors[0];
+    const listeners = this.#listeners.get(event) as Set<(payload: Events[K]) => void> | undefined;
+    if (listeners !== undefined) tellAll(listeners, payload);
   }
 }
