@@ -5,6 +5,7 @@
  * Used by every command; shared by all sessions of a process (prompt, script, control clients).
  */
 import { type Host, VmError } from "../index.ts";
+import { checkShareable } from "./disk-use.ts";
 import { EventRing } from "./event-ring.ts";
 import { Vm, type VmSpec } from "./vm.ts";
 import type { World } from "./world.ts";
@@ -61,7 +62,10 @@ export class Fleet {
     return [...this.#vms.values()];
   }
 
-  /** Makes a machine. Throws "bad-argument" for a bad or taken name, "bad-config", "limit". */
+  /**
+   * Makes a machine. Throws "bad-argument" for a bad or taken name, "bad-config", "busy" for a disk
+   * that another machine writes to, "limit".
+   */
   async create(spec: VmSpec): Promise<Vm> {
     const { name } = spec;
     if (!NAME.test(name)) {
@@ -74,6 +78,7 @@ export class Fleet {
     }
     this.#reserved.add(name);
     try {
+      for (const disk of spec.disks) await checkShareable(disk, this.vms, this.#world);
       const vm = await Vm.make(spec, {
         world: this.#world,
         events: this.events,

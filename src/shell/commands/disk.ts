@@ -12,15 +12,13 @@ import {
   type CommandSpec,
   checkSignal,
   command,
-  type DiskSpec,
   type ParameterSpec,
   UsageError,
 } from "../command.ts";
-import type { Fleet } from "../fleet.ts";
+import { checkShareable, type DiskUse, disksOf, usesOf } from "../disk-use.ts";
 import { progressOf } from "../progress.ts";
 import { bytesText, pairs, table } from "../render.ts";
 import type { Vm } from "../vm.ts";
-import type { World } from "../world.ts";
 
 const VM: ParameterSpec = { name: "VM", kind: "machine", help: "name of a machine" };
 const FILE: ParameterSpec = { name: "FILE", kind: "file", help: "a raw disk image" };
@@ -41,31 +39,8 @@ function sizeOf(call: Call, name: string): number {
 
 // ---- who uses what ----
 
-/** A disk of a machine. */
-interface Use {
-  readonly vm: Vm;
-  readonly index: number;
-  readonly disk: DiskSpec;
-}
-
-function disksOf(vms: readonly Vm[]): Use[] {
-  return vms.flatMap((vm) => vm.diskSpecs.map((disk, index) => ({ vm, index, disk })));
-}
-
-/** The disks of machines that are in this file, by whatever path. */
-async function usesOf(path: string, fleet: Fleet, world: World): Promise<Use[]> {
-  const { id } = await world.disks.facts(path);
-  const uses: Use[] = [];
-  for (const use of disksOf(fleet.vms)) {
-    // a file that went away is none of ours
-    const facts = await world.disks.facts(use.disk.path).catch(() => null);
-    if (facts?.id === id) uses.push(use);
-  }
-  return uses;
-}
-
 async function checkUnused(path: string, call: Call): Promise<void> {
-  const [use] = await usesOf(path, call.fleet, call.world);
+  const [use] = await usesOf(path, call.fleet.vms, call.world);
   if (use === undefined) return;
   const how = `\`disk detach ${use.vm.name} ${use.index}\` takes it away`;
   throw new VmError("busy", `disk ${path}: machine ${use.vm.name} has it open; ${how}`);
@@ -153,16 +128,6 @@ has open stays as it is.`,
 
 const NO_PLUG = "virtio-mmio disks are found at boot, so a machine that runs keeps those it has";
 
-/** Throws when two would use one file and one of them writes. */
-async function checkShareable(disk: DiskSpec, call: Call): Promise<void> {
-  for (const { vm, disk: other } of await usesOf(disk.path, call.fleet, call.world)) {
-    if (disk.mode !== "rw" && other.mode !== "rw") continue;
-    const writer = other.mode === "rw" ? `machine ${vm.name} writes to it` : `${vm.name} reads it`;
-    const accepted = "a file with a writer has one user; ro and cow can be shared";
-    throw new VmError("busy", `disk ${disk.path}: ${writer}; ${accepted}`);
-  }
-}
-
 const Attachment = z.object({
   vm: z.string(),
   index: z.number(),
@@ -187,7 +152,7 @@ plug: virtio-mmio has none, so the machine must have been created only, or have 
     const resolve = (path: string) => call.resolve(path);
     const disk = diskOf(call.text("FILE") as string, resolve, "FILE");
     vm.checkIdle(NO_PLUG);
-    await checkShareable(disk, call);
+    await checkShareable(disk, call.fleet.vms, call.world);
     await vm.reconfigure({ disks: [...vm.spec.disks, disk] });
     return { vm: vm.name, index: vm.diskSpecs.length - 1, ...disk };
   },
@@ -201,7 +166,7 @@ function linuxName(index: number): string {
 }
 
 /** The disk of the machine that FILE|INDEX names. Throws "not-found". */
-function diskNamed(vm: Vm, text: string, call: Call): Use {
+function diskNamed(vm: Vm, text: string, call: Call): DiskUse {
   const uses = disksOf([vm]);
   const path = call.resolve(text);
   const isIndex = /^\d+$/.test(text);
@@ -246,7 +211,7 @@ const Listed = Attachment.extend({
   bytes: z.number(),
 });
 
-function listed({ vm, index, disk }: Use): z.output<typeof Listed> {
+function listed({ vm, index, disk }: DiskUse): z.output<typeof Listed> {
   return {
     vm: vm.name,
     index,
@@ -299,13 +264,13 @@ const Info = z.object({
 });
 
 /** What the guest has asked of the disk. */
-function figuresOf({ vm, index }: Use): z.output<typeof Figures> {
+function figuresOf({ vm, index }: DiskUse): z.output<typeof Figures> {
   const device = vm.machine.devices.bus.devices.find(({ name }) => name === `virtio${index}`);
   return Figures.parse(device?.inspect?.().figures);
 }
 
 /** The disk of a machine that VM:INDEX names; null for a text that is a file's name. */
-function machinesDisk(text: string, call: Call): Use | null {
+function machinesDisk(text: string, call: Call): DiskUse | null {
   const [, name, index] = /^([^/:]+):(\d+)$/.exec(text) ?? [];
   if (name === undefined) return null;
   const isVm = call.fleet.vms.some((vm) => vm.name === name);
@@ -326,7 +291,7 @@ const info = command({
     const use = machinesDisk(text, call);
     const path = use?.disk.path ?? call.resolve(text);
     const { bytes, allocatedBytes } = await world.disks.facts(path);
-    const usedBy = (await usesOf(path, call.fleet, world)).map(({ vm, index, disk }) => {
+    const usedBy = (await usesOf(path, call.fleet.vms, world)).map(({ vm, index, disk }) => {
       return { vm: vm.name, index, path: disk.path, mode: disk.mode };
     });
     return { path, bytes, allocatedBytes, usedBy, requests: use === null ? null : figuresOf(use) };

@@ -108,6 +108,8 @@ test("a file with a writer has one user; readers share; used files are not resiz
     );
     await shell.need("disk attach one b.img");
     assert.match(await refusal(shell, "disk attach two b.img,ro"), /machine one writes to it/);
+    const third = "vm create three --guest builtin --memory 16M --disk b.img,cow";
+    assert.match(await refusal(shell, third), /machine one writes to it/);
     assert.match(
       await refusal(shell, "disk resize b.img 8M"),
       /machine one has it open; `disk detach one 1`/,
