@@ -59,6 +59,8 @@ const REASON = "gdb";
 const SIGNAL_INTERRUPT = "02";
 const SIGNAL_TRAP = "05";
 const SIGNAL_ABORT = "06";
+/** What a gdb begins with; a web page that was made to post to this port does not. */
+const FIRST_BYTES = "+-$\u0003";
 /** Packets asked for again in a row, and output that waits, before the peer is left. */
 const NACKS_MAX = 16;
 const PENDING_BYTES_MAX = 4 << 20;
@@ -112,6 +114,7 @@ export class GdbSession {
   #sent: Uint8Array | null = null;
   #nacks = 0;
   #needsAcks = true;
+  #isGdb = false;
   /** The stop was let go by gdb and has not ended. */
   #going: Going | null = null;
   #lastStop: string;
@@ -172,6 +175,11 @@ export class GdbSession {
   // ---- bytes ----
 
   #take(bytes: Uint8Array): void {
+    if (!this.#isGdb && !FIRST_BYTES.includes(String.fromCharCode(bytes[0]))) {
+      this.close();
+      return;
+    }
+    this.#isGdb = true;
     for (const incoming of this.#reader.take(bytes)) {
       if (this.#isOver) return;
       this.#incoming(incoming);

@@ -318,6 +318,17 @@ test("who asks for everything again for ever, or reads nothing, is left", async 
   deaf.machine.dispose();
 });
 
+test("who begins like a browser is left at once, and its packets are not read", async () => {
+  const { client, machine } = await open();
+  const before = machine.debugger.registers().x[10];
+  client.raw(`POST / HTTP/1.1\r\n\r\n${latin1(frame(bytesOf("Pa=0102030405060708")))}`);
+  assert.ok(client.isClosed);
+  assert.is(client.sentBytes, 0);
+  assert.is(machine.debugger.registers().x[10], before);
+  assert.is(machine.state, "running");
+  machine.dispose();
+});
+
 test("points without end are refused", async () => {
   const { client } = await open();
   for (let at = 0; at < 128; at++) await client.ask(`Z0,${(at * 4).toString(16)},4`);
