@@ -10,6 +10,7 @@ import {
   type BlockBackend,
   type ClockKind,
   type Host,
+  isImage,
   type Machine,
   type MachineState,
   type MmuKind,
@@ -97,6 +98,8 @@ async function makeMachine(spec: VmSpec, services: VmServices): Promise<Made> {
       mmu: spec.mmu,
       noReboot: spec.noReboot,
       consoleDevice: spec.consoleDevice,
+      // a port more is no harm to a Linux without the agent
+      agent: kernel !== undefined && isImage(kernel),
       consoleInput: "open",
     });
     return { machine, diskSpecs, disks };

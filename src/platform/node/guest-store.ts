@@ -55,8 +55,8 @@ export interface PreparedGuest {
   readonly manifest: GuestManifest;
 }
 
-/** Format that this version writes and reads. */
-export const GUEST_FORMAT = 1;
+/** Format that this version writes and reads: 2 has the agent in the initrd. */
+export const GUEST_FORMAT = 2;
 const MANIFEST = "manifest.json";
 const STALE_MS = 3_600_000;
 const NAME = /^[a-z][a-z0-9-]{0,30}$/;
