@@ -2,8 +2,8 @@
  * disk-use: which machines of this process have which file open as a disk.
  *
  * Used by fleet.ts and commands/disk.ts.
- * Holds   a file that a machine writes to is no other machine's disk: two guests that do not know of
- *         each other would make nonsense of it.
+ * Holds   a file that a machine writes to is no other machine's disk: two guests that know
+ *         nothing of each other would make nonsense of it.
  */
 import { VmError } from "../index.ts";
 import type { DiskSpec } from "./command.ts";
