@@ -12,6 +12,7 @@ import {
   EXIT_BUDGET,
   EXIT_HTIF,
   EXIT_MMIO,
+  HART_MSIP,
   HART_SLOTS,
   MACHINE_TOHOST,
   WATCHES_MAX,
@@ -393,6 +394,29 @@ test("a step ends behind one instruction of its hart, while the others run in th
   assert.is(digestOf(it.machine), digestOf(plain.machine));
   it.machine.dispose();
   plain.machine.dispose();
+});
+
+test("a hart that waits does not step, however long it waits, until it is woken", () => {
+  const it = rig((a) => {
+    a.csrr("t0", "mhartid");
+    a.beqz("t0", "spin");
+    a.csrwi("mie", 8);
+    a.wfi();
+    a.label("behind");
+    a.j("behind");
+    a.label("spin");
+    a.j("spin");
+  }, 2);
+  it.machine.run(1000);
+  const [, waiting] = it.machine.harts;
+  assert.ok(waiting.isWaiting);
+  it.debug.armStep(1);
+  assert.is(it.machine.run(10_000), EXIT_BUDGET);
+  assert.is(it.debug.stop, null);
+  waiting.set32(HART_MSIP, 1);
+  assert.is(untilStop(it)?.cause, "step");
+  assert.is(waiting.pc, it.at("behind"));
+  it.machine.dispose();
 });
 
 test("a step of an instruction that traps ends at the handler's first", () => {
