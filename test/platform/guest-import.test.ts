@@ -77,6 +77,9 @@ test("a guest that is there stays as it is unless another is to take its place",
     assert.match(await refusal(again), /"mine" is there already; --force replaces it/);
     const missing = { kernel, append: "two", disk: join(folder, "none"), isReplacing: true };
     assert.match(await refusal(importGuest("mine", missing)), /no such file/);
+    writeFileSync(join(folder, "odd"), Buffer.alloc(1000));
+    const odd = importGuest("other", { kernel, append: "", disk: join(folder, "odd") });
+    assert.match(await refusal(odd), /odd has 1000 bytes; accepted are multiples of 512/);
     assert.is(findGuest("mine")?.manifest.append, "one");
     await importGuest("mine", { kernel, append: "three", isReplacing: true });
     assert.is(findGuest("mine")?.manifest.append, "three");

@@ -21,8 +21,9 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
+import { checkDiskBytes } from "../../device/block/contract.ts";
 import { VmError } from "../../errors.ts";
-import { copyDiskFile } from "./disk-files.ts";
+import { copyDiskFile, diskFileFacts } from "./disk-files.ts";
 
 /** One file of a guest. */
 export interface GuestFile {
@@ -212,6 +213,7 @@ function checkNewName(name: string, isReplacing: boolean): void {
 export async function importGuest(name: string, parts: GuestParts): Promise<PreparedGuest> {
   const { kernel, initrd, append, disk, isReplacing = false } = parts;
   checkNewName(name, isReplacing);
+  if (disk !== undefined) checkDiskBytes((await diskFileFacts(disk)).bytes, `disk ${disk}`);
   sweep();
   const made = newFolder(name);
   try {

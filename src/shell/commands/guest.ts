@@ -125,7 +125,6 @@ one of each such machine, copied on write: what a machine writes to it is gone w
     const kernel = await kernelOf(call);
     const initrd = call.path("initrd");
     const disk = call.path("disk");
-    if (disk !== undefined) checkDiskBytes((await world.disks.facts(disk)).bytes, disk);
     const progress = progressOf(call);
     try {
       const guest = await world.guests.import(name, {
@@ -148,14 +147,6 @@ one of each such machine, copied on write: what a machine writes to it is gone w
   },
   text: () => "",
 });
-
-const SECTOR_BYTES = 512;
-
-function checkDiskBytes(bytes: number, path: string): void {
-  if (bytes > 0 && bytes % SECTOR_BYTES === 0) return;
-  const accepted = `accepted are multiples of ${SECTOR_BYTES} from ${SECTOR_BYTES}`;
-  throw new VmError("bad-file", `disk ${path} has ${bytes} bytes; ${accepted}`);
-}
 
 // ---- list, info, remove ----
 
