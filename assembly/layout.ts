@@ -151,6 +151,8 @@ export const MACHINE_RETIRED = 32;
 export const MACHINE_IDLE_TICKS = 40;
 /** u32: 0 virtual, 1 host. */
 export const MACHINE_CLOCK = 48;
+/** u32: highest mode that satp takes: 8 Sv39, 9 Sv48, 10 Sv57. */
+export const MACHINE_SATP_MAX = 52;
 /**
  * Host clock: ticks at the start of the slice (u64), slots then (u64), ticks per slot in 1/65536
  * (u32), ticks at most (u32).

@@ -24,6 +24,7 @@ import {
   MACHINE_IDLE_TICKS,
   MACHINE_QUANTUM,
   MACHINE_RAM_PAGES,
+  MACHINE_SATP_MAX,
   MACHINE_WORK_MAX,
   RUN,
 } from "./layout";
@@ -96,6 +97,7 @@ export function machineNew(ramPages: u32, harts: u32, quantum: u32): u32 {
     store<u32>(machine, ramPages, MACHINE_RAM_PAGES);
     store<u32>(machine, quantum, MACHINE_QUANTUM);
     store<u32>(machine, u32.MAX_VALUE, MACHINE_WORK_MAX);
+    store<u32>(machine, 10, MACHINE_SATP_MAX);
     for (let hart: u32 = 0; hart < harts; hart++) {
       const block = machine + MACHINE_BYTES + <usize>hart * HART_BYTES;
       store<u32>(machine + ((<usize>hart) << 2), <u32>block, MACHINE_HART_BLOCKS);

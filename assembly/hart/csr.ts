@@ -20,6 +20,7 @@ import {
   HART_FRM,
   HART_ID,
   HART_INSTRET_OFFSET,
+  HART_MACHINE,
   HART_MCAUSE,
   HART_MCOUNTEREN,
   HART_MCOUNTINHIBIT,
@@ -44,6 +45,7 @@ import {
   HART_STIMECMP,
   HART_STVAL,
   HART_STVEC,
+  MACHINE_SATP_MAX,
   RUN,
 } from "../layout";
 import { pmpAddressRead, pmpAddressWrite, pmpConfigRead, pmpConfigWrite } from "../mmu/pmp";
@@ -425,7 +427,8 @@ function writeSupervisor(csr: u32, value: u64): bool {
 /** Privileged 4.1.11: a write with an unsupported mode has no effect at all. ASIDLEN is 0. */
 function satpWrite(value: u64): bool {
   const mode = value >> 60;
-  if (mode != 0 && (mode < 8 || mode > 10)) return true; // Bare, Sv39, Sv48, Sv57
+  const most = <u64>load<u32>(<usize>load<u32>(RUN, HART_MACHINE), MACHINE_SATP_MAX);
+  if (mode != 0 && (mode < 8 || mode > most)) return true;
   store<u64>(RUN, value & (SATP_MODE | SATP_PPN), HART_SATP);
   changedMarkFlush();
   return true;

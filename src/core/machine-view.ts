@@ -29,6 +29,7 @@ import {
   MACHINE_IDLE_TICKS,
   MACHINE_IDLE_UNTIL,
   MACHINE_RETIRED,
+  MACHINE_SATP_MAX,
   MACHINE_SBI,
   MACHINE_SLOTS,
   MACHINE_TOHOST,
@@ -39,6 +40,8 @@ import { HartView } from "./hart-view.ts";
 import type { Core } from "./instance.ts";
 import { MemoryView } from "./memory-view.ts";
 
+/** Modes of satp, by name. */
+const SATP_MODES = { sv39: 8, sv48: 9, sv57: 10 } as const;
 const TWO_32 = 0x1_0000_0000;
 const DIGEST_BYTES = 32;
 
@@ -48,6 +51,8 @@ export interface MachineShape {
   readonly harts: number;
   /** Instruction slots that a hart keeps its turn. */
   readonly quantum: number;
+  /** Deepest page tables; all of them by default. */
+  readonly mmu?: "sv39" | "sv48" | "sv57";
 }
 
 /** Counters of the core, for --stats and benches. */
@@ -84,7 +89,9 @@ export class MachineView extends BlockView {
       const text = `no room for another machine: ${core.framesFree} frames are free`;
       throw new VmError("no-memory", `${text}; dispose a machine or raise machinesMax`);
     }
-    return new MachineView(core, address, shape);
+    const view = new MachineView(core, address, shape);
+    view.set32(MACHINE_SATP_MAX, SATP_MODES[shape.mmu ?? "sv57"]);
+    return view;
   }
 
   /** Gives every frame back. The view must not be used afterwards. */

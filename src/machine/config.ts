@@ -20,7 +20,7 @@ import { VmError } from "../errors.ts";
 export type ClockKind = "virtual" | "host";
 /** Which device console input goes to; output of both is shown. */
 export type ConsoleDevice = "uart" | "virtio";
-/** Deepest page-table format that the device tree offers. */
+/** Deepest page-table format: satp takes no deeper mode, and the device tree says so. */
 export type MmuKind = "sv39" | "sv48" | "sv57";
 
 /** What the caller of `host.createMachine` says; everything has a default. */

@@ -96,6 +96,11 @@ testNeeding(
   },
 );
 
+testNeeding(test, [DEBIAN_GUEST], "a machine of Sv39 is one to the kernel", async () => {
+  const result = await boot(["--mmu", "sv39"], ["grep mmu /proc/cpuinfo"]);
+  assert.match(answerTo("grep mmu /proc/cpuinfo", result), /sv39/);
+});
+
 testNeeding(test, [DEBIAN_GUEST], "in 1 GiB of RAM it takes what it touches", async () => {
   const free = "grep MemTotal /proc/meminfo";
   const result = await boot(["--memory", "1G"], [free]);

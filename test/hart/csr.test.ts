@@ -159,6 +159,21 @@ test("satp takes Bare, Sv39, Sv48, Sv57 and 44 bits of PPN, and nothing of any o
   }
 });
 
+test("satp takes no deeper mode than the machine has", () => {
+  for (const [most, accepted] of [
+    [8, [8n]],
+    [9, [8n, 9n]],
+  ] as const) {
+    for (const mode of [8n, 9n, 10n]) {
+      probe.reset();
+      probe.machineSet32(layout.MACHINE_SATP_MAX, most);
+      probe.write(SATP, mode << 60n);
+      const isTaken = (accepted as readonly bigint[]).includes(mode);
+      assert.is(probe.read(SATP), isTaken ? mode << 60n : 0n, `${most}: mode ${mode}`);
+    }
+  }
+});
+
 test("trap vectors take modes 0 and 1 only", () => {
   for (const csr of [0x105, 0x305]) {
     probe.reset();

@@ -85,6 +85,7 @@ export class Probe {
   reset(): void {
     new Uint8Array(this.#view.buffer, MACHINE, layout.MACHINE_BYTES).fill(0);
     this.machineSet32(layout.MACHINE_HARTS, 1);
+    this.machineSet32(layout.MACHINE_SATP_MAX, 10);
     this.core.hartReset(layout.RUN, 0);
     this.set32(layout.HART_MACHINE, MACHINE);
   }

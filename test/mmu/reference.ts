@@ -286,7 +286,6 @@ export class Reference {
 
   storeConditional(hart: HartState, va: bigint, bytes: number, value: bigint): bigint {
     this.#aligned(va, bytes, 6);
-    if (hart.reservation === NO_RESERVATION) return 1n;
     const [piece] = this.#locate(hart, va, bytes, "store", this.#dataPriv(hart));
     const isHeld = hart.reservation === piece.physical;
     hart.reservation = NO_RESERVATION;

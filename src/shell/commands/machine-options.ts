@@ -34,6 +34,12 @@ export const MACHINE_OPTIONS = {
     help: "guest time: counted from instructions, or the host's",
   },
   seed: { value: "N", kind: "integer", help: "all that is random under the virtual clock" },
+  mmu: {
+    value: "FORMAT",
+    kind: "choice",
+    choices: ["sv39", "sv48", "sv57"],
+    help: "deepest page tables; default sv57",
+  },
   htif: { help: "serve tohost and fromhost of the ELF" },
 } as const satisfies Readonly<Record<string, CommandOption>>;
 
@@ -78,6 +84,7 @@ export function specOf(
     seed: call.number("seed"),
     disks: call.all("disk").map((text) => diskOf(text, (path) => call.resolve(path))),
     clock: (call.text("clock") as VmSpec["clock"] | undefined) ?? given.clock,
+    mmu: call.text("mmu") as VmSpec["mmu"],
     htif: call.has("htif"),
   };
 }

@@ -81,12 +81,6 @@ const CREATE_OPTIONS = {
     choices: ["uart", "virtio"],
     help: "device that console input goes to; default uart",
   },
-  mmu: {
-    value: "FORMAT",
-    kind: "choice",
-    choices: ["sv39", "sv48", "sv57"],
-    help: "deepest page tables; default sv57",
-  },
   "no-reboot": { help: "a reboot ends the machine" },
   start: { help: "start it at once" },
 } as const satisfies Readonly<Record<string, CommandOption>>;
@@ -108,7 +102,6 @@ clock unless --clock virtual is given; a virtual-clock machine does the same eve
     const vm = await call.fleet.create({
       ...spec,
       consoleDevice: call.text("console") as VmSpec["consoleDevice"],
-      mmu: call.text("mmu") as VmSpec["mmu"],
       noReboot: call.has("no-reboot"),
     });
     if (call.has("start")) await vm.start();
