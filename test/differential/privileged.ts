@@ -329,11 +329,15 @@ function entryAddress(body: Body, entry: TableEntry): bigint | null {
   return isPossible ? entry.alias : null;
 }
 
+const STORE_AND_FENCE_BYTES = 8;
+
 /** Stores a table entry, with the fence that makes it seen. */
 function writeEntry(body: Body, address: bigint, value: bigint): void {
   const [at, entry] = [31, body.scratch(31)];
   body.li(at, address);
   body.li(entry, value);
+  // where the next page of code cannot be fetched, the fence has to be in this one with the store
+  while (body.here % 4096 > 4096 - STORE_AND_FENCE_BYTES) body.emit("cNop");
   if (body.random.chance(70)) body.emit("sd", entry, at, 0);
   else body.emit("amoswapD", body.target(), entry, at);
   body.emit("sfenceVma");

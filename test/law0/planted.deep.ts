@@ -48,8 +48,8 @@ const PLANTED: readonly Mutation[] = [
   {
     title: "a hart that waits gives its turn up where a budget ends",
     file: "machine/run.ts",
-    from: "store<u32>(block, position + share, HART_QUANTUM_POSITION);",
-    to: "store<u32>(block, quantum, HART_QUANTUM_POSITION);",
+    from: "      waitSlots(machine, block, share, isStepping);",
+    to: "      waitSlots(machine, block, share, isStepping);\n      store<u32>(block, quantum, HART_QUANTUM_POSITION);",
   },
 ];
 
