@@ -193,6 +193,36 @@ test("a breakpoint stops before its instruction, again each time round, and on e
   it.machine.dispose();
 });
 
+test("points set while everything is warm count at once, and cleared ones cost nothing", () => {
+  const it = rig((a) => {
+    a.la("s0", "cell");
+    a.label("loop");
+    a.addi("a0", "a0", 1);
+    a.ld("a1", "s0", 0);
+    a.sd("a0", "s0", 0);
+    a.j("loop");
+    a.align(4096);
+    a.label("cell");
+    a.u64(0);
+  });
+  const slowExits = () => it.machine.counters.slowExits;
+  it.machine.run(1000);
+  it.debug.setTables([it.at("loop")], []);
+  assert.is(untilStop(it)?.address, it.at("loop"));
+  it.debug.setTables([], []);
+  it.machine.run(1000);
+  it.debug.setTables([], [watch(it.at("cell"), 8, "read")]);
+  assert.is(untilStop(it)?.access, "read");
+  it.debug.setTables([], [watch(it.at("cell"), 8, "write")]);
+  assert.is(untilStop(it)?.access, "write");
+  it.debug.setTables([], []);
+  it.machine.run(1000);
+  const before = slowExits();
+  it.machine.run(100_000);
+  assert.is(slowExits(), before);
+  it.machine.dispose();
+});
+
 test("a pass is used up by one slot, and by no budget", () => {
   const it = rig((a) => {
     a.label("loop");
