@@ -109,7 +109,7 @@ export class GuestExec {
   /** Everyone who waits for the guest now. */
   readonly #waits = new Set<Patience>();
   #serialTurn: Promise<unknown> = Promise.resolve();
-  #ownRun: Promise<unknown> | null = null;
+  #ownRun: Promise<void> | null = null;
   /** Our own run is being ended by us. */
   #isStopping = false;
   #isHandingOver = false;
@@ -140,8 +140,7 @@ export class GuestExec {
   async handOver<T>(run: () => Promise<T>): Promise<T> {
     this.#isHandingOver = true;
     try {
-      this.#stopOwnRun();
-      await this.#ownRun;
+      await this.#stopOwnRun();
     } finally {
       this.#isHandingOver = false;
     }
@@ -218,7 +217,7 @@ export class GuestExec {
     } finally {
       patience.close();
       this.#waits.delete(patience);
-      if (this.#waits.size === 0) this.#stopOwnRun();
+      if (this.#waits.size === 0) await this.#stopOwnRun();
     }
   }
 
@@ -239,10 +238,12 @@ export class GuestExec {
     this.#ownRun = this.#host.run().then(over, over);
   }
 
-  #stopOwnRun(): void {
-    if (this.#ownRun === null) return;
+  /** Resolves when the machine stands, unless somebody began to wait meanwhile. */
+  #stopOwnRun(): Promise<void> {
+    if (this.#ownRun === null) return Promise.resolve();
     this.#isStopping = true;
     this.#host.stop();
+    return this.#ownRun;
   }
 
   /** A run ended and the machine did not: whoever runs it in pieces goes on with it. */

@@ -54,6 +54,8 @@ const AGAIN_MS = 5000;
 /** The end of a command may have gone unseen. */
 const LOOK_AGAIN_MS = 20_000;
 const ATTEMPTS_MAX = 30;
+/** What looks like a prompt may be none of a shell. */
+const GREETINGS_MAX = 3;
 const TEXT_CHARACTERS_MAX = 1 << 17;
 const SECTOR_BYTES = 512;
 const BLOCK_SECTORS_MAX = 48;
@@ -159,7 +161,7 @@ export class SerialShell {
     const folder = this.#folder;
     const undo = this.#console.tap((bytes) => this.#hear(bytes));
     try {
-      await this.#ask(`mkdir -p -m 700 ${folder}`, "", patience);
+      await this.#ask(`mkdir -p -m 700 ${folder}`, "", patience, GREETINGS_MAX);
       await this.#give("c", "s", new TextEncoder().encode(request.script), patience);
       await this.#give("i", "i", request.stdin, patience);
       await this.#runScript(patience, onStarted);
@@ -238,8 +240,13 @@ export class SerialShell {
   }
 
   /** Types a line until its mark has come; the fields that the shell put into it. */
-  async #ask(line: string, fields: string, patience: Patience): Promise<string[]> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+  async #ask(
+    line: string,
+    fields: string,
+    patience: Patience,
+    attempts = ATTEMPTS_MAX,
+  ): Promise<string[]> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
       const tag = `q${++this.#questions}`;
       this.#type(line === "" ? this.#mark(tag, fields) : `${line}; ${this.#mark(tag, fields)}`);
       const found = await this.#await(tag, AGAIN_MS, patience);

@@ -13,6 +13,7 @@ const test = suite("device/virtio-console");
 
 const [INPUT, OUTPUT, CONTROL_IN, CONTROL_OUT] = [0, 1, 2, 3];
 const [DEVICE_READY, PORT_ADD, PORT_READY, CONSOLE_PORT, PORT_OPEN] = [0, 1, 3, 4, 6];
+const PORT_NAME = 7;
 const NEEDS_RESET = 64;
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -211,6 +212,59 @@ test("what waits is saved: a copy goes on with the same messages and the same in
   assert.equal(copy.save(), section);
   assert.is(copy.inputRoom, terminal.device.inputRoom);
   assert.is(copy.inputRoom > 0, true, "the port is open in the copy");
+});
+
+test("a named port says its name instead of being a console, and begins anew when closed", () => {
+  const context = new FakeContext();
+  const opens: boolean[] = [];
+  const device = new VirtioConsole({
+    port: "some.port",
+    output: () => {},
+    onOpen: (isOpen) => opens.push(isOpen),
+  });
+  device.attach(context);
+  const driver = new VirtioDriver(device, context);
+  driver.start(4, FEATURE_VERSION_1 | FEATURE_MULTIPORT);
+  const rooms = [64, 64, 64].map((bytes) => driver.room(bytes));
+  for (const room of rooms) driver.submit(CONTROL_IN, [room]);
+  const say = (event: number, value: number) => {
+    const bytes = new Uint8Array([0, 0, 0, 0, event, 0, value, 0]);
+    driver.submit(CONTROL_OUT, [driver.give(bytes)]);
+  };
+  say(DEVICE_READY, 1);
+  say(PORT_READY, 1);
+  const heard = driver.completed(CONTROL_IN).map(({ written }, index) => {
+    const bytes = driver.contents(rooms[index]).subarray(0, written);
+    return [bytes[4], text(bytes.subarray(8))];
+  });
+  assert.equal(heard, [
+    [PORT_ADD, ""],
+    [PORT_NAME, "some.port"],
+    [PORT_OPEN, ""],
+  ]);
+  say(PORT_OPEN, 1);
+  assert.is(device.offer(new Uint8Array(5)), 5);
+  say(PORT_OPEN, 1); // no news
+  say(PORT_OPEN, 0);
+  say(PORT_OPEN, 1);
+  const room = driver.room(64);
+  driver.submit(INPUT, [room]);
+  assert.equal(driver.completed(INPUT), [], "what was for the last one is gone");
+  device.reset();
+  assert.equal(opens, [true, false, true, false]);
+});
+
+test("a control buffer that the name does not fit into is a broken rule", () => {
+  const context = new FakeContext();
+  const device = new VirtioConsole({ port: "some.port", output: () => {} });
+  device.attach(context);
+  const driver = new VirtioDriver(device, context);
+  driver.start(4, FEATURE_VERSION_1 | FEATURE_MULTIPORT);
+  for (const bytes of [8, 8, 8]) driver.submit(CONTROL_IN, [driver.room(bytes)]);
+  for (const event of [DEVICE_READY, PORT_READY]) {
+    driver.submit(CONTROL_OUT, [driver.give(new Uint8Array([0, 0, 0, 0, event, 0, 1, 0]))]);
+  }
+  assert.is(driver.register(0x70) & NEEDS_RESET, NEEDS_RESET);
 });
 
 test.run();
