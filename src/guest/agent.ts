@@ -1,5 +1,5 @@
 /**
- * agent: the program in a Linux guest that runs commands for the host: a static ELF of two
+ * agent: the program in a Linux guest that runs commands for the host: a static ELF of six
  * kibibytes that needs /bin/sh and Linux 5.4 or later, and nothing else of the guest.
  *
  * Owns    the guest's side of guest/agent-protocol.ts: it is started with the port as descriptor 0.
