@@ -13,7 +13,12 @@ export { BlobBackend } from "./platform/browser/block-blob.ts";
 export { openUrlDisk } from "./platform/browser/block-url.ts";
 export { type BrowserPlatformOptions, browserPlatform } from "./platform/browser/platform.ts";
 export type { RemoteDisk } from "./remote/disk.ts";
-export type { RemoteConfig, RemoteStats } from "./remote/protocol.ts";
+export type {
+  RemoteConfig,
+  RemoteExecOptions,
+  RemoteStats,
+  RemoteWaitOptions,
+} from "./remote/protocol.ts";
 export type { OutputListener, RemoteConsole } from "./remote/remote-machine.ts";
 
 /** A host of machines; see machine/host.ts. */

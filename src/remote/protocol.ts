@@ -15,6 +15,8 @@
  */
 import type { VmErrorCode } from "../errors.ts";
 import type { MachineConfig } from "../machine/config.ts";
+import type { ExecOptions, ExecWay, WaitOptions } from "../machine/exec.ts";
+import type { ExecResult } from "../machine/exec-result.ts";
 import type { HostStats } from "../machine/host.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "../machine/machine.ts";
 import type { RunResult } from "../machine/result.ts";
@@ -46,6 +48,11 @@ export interface RemoteStats extends MachineStats {
   readonly host: HostStats;
 }
 
+/** A wait without a signal, which cannot be sent. */
+export type RemoteWaitOptions = Omit<WaitOptions, "signal">;
+/** A command's options without a signal, which cannot be sent. */
+export type RemoteExecOptions = Omit<ExecOptions, "signal">;
+
 /** What can be called, as on a Machine. */
 export interface RemoteCalls {
   create(config: RemoteConfig, options: RemoteHostOptions): void;
@@ -58,6 +65,9 @@ export interface RemoteCalls {
   closeInput(): void;
   stateDigest(): string;
   stats(): RemoteStats;
+  exec(command: string | readonly string[], options?: RemoteExecOptions): ExecResult;
+  ready(options?: RemoteWaitOptions): ExecWay;
+  powerdown(options?: RemoteWaitOptions): RunResult;
 }
 
 /** A name among the calls. */

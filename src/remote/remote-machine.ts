@@ -7,6 +7,8 @@
  */
 import { VmError } from "../errors.ts";
 import { Emitter } from "../machine/events.ts";
+import type { ExecWay } from "../machine/exec.ts";
+import type { ExecResult } from "../machine/exec-result.ts";
 import type { MachineEvents, RunBudget } from "../machine/machine.ts";
 import type { MachineState, RunResult } from "../machine/result.ts";
 import type {
@@ -14,9 +16,11 @@ import type {
   Port,
   RemoteCalls,
   RemoteConfig,
+  RemoteExecOptions,
   RemoteHostOptions,
   RemoteMethod,
   RemoteStats,
+  RemoteWaitOptions,
   WorkerMessage,
 } from "./protocol.ts";
 
@@ -152,6 +156,21 @@ export class RemoteMachine {
 
   stats(): Promise<RemoteStats> {
     return this.#call("stats");
+  }
+
+  /** Runs a command in a Linux guest, as `Machine.exec` does. */
+  exec(command: string | readonly string[], options?: RemoteExecOptions): Promise<ExecResult> {
+    return this.#call("exec", command, options);
+  }
+
+  /** Waits until a Linux guest takes commands. */
+  ready(options?: RemoteWaitOptions): Promise<ExecWay> {
+    return this.#call("ready", options);
+  }
+
+  /** Asks the guest to switch itself off. */
+  powerdown(options?: RemoteWaitOptions): Promise<RunResult> {
+    return this.#call("powerdown", options);
   }
 
   /** Ends the thread and everything in it. A run under way ends with "stopped". */

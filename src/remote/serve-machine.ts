@@ -127,6 +127,9 @@ class MachineServer {
     openInput: () => this.#machine.console.openInput(),
     closeInput: () => this.#machine.console.closeInput(),
     stateDigest: () => this.#machine.stateDigest(),
+    exec: (command, options) => this.#machine.exec(command, options),
+    ready: (options) => this.#machine.ready(options),
+    powerdown: (options) => this.#machine.powerdown(options),
     stats: () => ({ ...this.#machine.stats(), host: (this.#host as Host).stats() }),
   };
 

@@ -243,4 +243,14 @@ test("a thread that fails rejects everything that waits", async () => {
   assert.is(machine.reason, "error");
 });
 
+test("commands for a guest that takes none end as on a machine here", async () => {
+  const { machine } = await connect();
+  assert.is(await codeOf(machine.exec("x")), "bad-state", "not booted");
+  await machine.boot();
+  assert.is(await codeOf(machine.ready({ timeoutMs: 1 })), "timeout");
+  assert.is(await codeOf(machine.exec([], {})), "bad-argument");
+  assert.is(await codeOf(machine.powerdown({ timeoutMs: 1 })), "timeout");
+  machine.dispose();
+});
+
 test.run();
