@@ -15,12 +15,14 @@ import { hostCommands } from "./commands/host.ts";
 import { runAlone } from "./commands/run.ts";
 import { RunShape } from "./commands/run-result.ts";
 import { vmCommands } from "./commands/vm.ts";
+import { vmGuestCommands } from "./commands/vm-guest.ts";
 
 /** Every command there is. */
 export const COMMANDS: readonly CommandSpec[] = [
   { ...runAlone, result: RunShape },
   ...guestCommands,
   ...vmCommands,
+  ...vmGuestCommands,
   ...consoleCommands,
   ...diskCommands,
   ...deviceCommands,

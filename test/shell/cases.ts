@@ -13,6 +13,9 @@ export type Shell = Awaited<ReturnType<typeof setUp>>;
 /** Examples whose right status is not 0. */
 export const EXPECTED_STATUS: Readonly<Record<string, number>> = { exit: 3 };
 
+/** Commands that need a Linux, and the test that runs them with one. */
+export const ELSEWHERE: Readonly<Record<string, string>> = { "vm exec": "boot/shell.test.ts" };
+
 /** Where machine `web` is not running, prompt reached, when the example runs. */
 const BEFORE: Readonly<Record<string, string>> = {
   "vm create": "vm destroy web",

@@ -22,7 +22,7 @@ test("families, commands, aliases, options, choices, machines, guests, files, va
   const cases: readonly [string, readonly string[]][] = [
     ["v", ["version", "vm"]],
     ["l", ["ll"]],
-    ["vm st", ["start"]],
+    ["vm st", ["start", "stop"]],
     ["vm s", ["screendump", "send-key", "set", "start", "stop"]],
     ["vm start ", ["web"]],
     ["go ", ["web"]],
