@@ -181,15 +181,19 @@ export class GuestExec {
         const text = () => `${name} did not switch off within ${timeoutMs} ms`;
         patience.limit(this.#platform, timeoutMs, text);
         await this.#way(patience, timeoutMs);
-        const { status, stderr } = await patience.wait(this.exec(POWERDOWN, { signal }));
-        if (status !== 0) {
-          const says = new TextDecoder().decode(stderr).trim();
-          throw new VmError("io", `${name} does not switch off: status ${status}; ${says}`);
+        const asked = this.exec(POWERDOWN, { signal }).catch((error) => {
+          if ((error as VmError).code !== "io") throw error;
+          return null; // the agent is among what is being ended
+        });
+        const answer = await patience.wait(asked);
+        if (answer !== null && answer.status !== 0) {
+          const says = `status ${answer.status}; ${new TextDecoder().decode(answer.stderr).trim()}`;
+          throw new VmError("io", `${name} does not switch off: ${says}`);
         }
-        await patience.wait(new Promise(() => {})); // its services are being ended
+        await patience.wait(new Promise(() => {})); // until the machine has ended
       });
     } catch (error) {
-      // an agent that went away, a machine that ended: that is what was asked for
+      // a machine that ended is what was asked for
       if (result === null) throw error;
     } finally {
       undo();
@@ -292,16 +296,12 @@ export class GuestExec {
   #search(search: Patience): Promise<ExecWay> {
     const agent = this.#agent;
     return new Promise<ExecWay>((resolve, reject) => {
-      const undo = agent?.onHello(() => {
-        undo?.();
-        resolve("agent");
-      });
-      this.#serial.waitForPrompt(search).then(() => {
-        search.after(this.#platform, agent === null ? 0 : AGENT_LATE_MS, () => {
-          undo?.();
-          resolve("serial");
-        });
-      }, reject);
+      if (agent !== null) search.defer(agent.onHello(() => resolve("agent")));
+      const found = () => {
+        const lateMs = agent === null ? 0 : AGENT_LATE_MS;
+        if (!search.isOver) search.after(this.#platform, lateMs, () => resolve("serial"));
+      };
+      this.#serial.waitForPrompt(search).then(found, reject);
     });
   }
 

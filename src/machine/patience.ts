@@ -8,6 +8,9 @@
 import { VmError } from "../errors.ts";
 import type { Platform } from "../platform/contract.ts";
 
+/** A timer of a JavaScript host reaches no further: 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** As much of an AbortSignal as is needed. */
 export interface ExecSignal {
   readonly aborted: boolean;
@@ -50,9 +53,14 @@ export class Patience {
 
   /** Calls `late` when `ms` have passed and somebody still waits. */
   after(platform: Platform, ms: number, late: () => void): () => void {
-    const cancel = platform.after(ms, late);
-    this.#undo.push(cancel);
+    const cancel = platform.after(Math.min(ms, TIMER_MS_MAX), late);
+    this.defer(cancel);
     return cancel;
+  }
+
+  /** Calls `undo` when nobody waits any more. */
+  defer(undo: () => void): void {
+    this.#undo.push(undo);
   }
 
   /** It ends with VmError "aborted" when the signal says so. */
@@ -61,7 +69,7 @@ export class Patience {
     const abort = () => this.end(new VmError("aborted", text));
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort);
-    this.#undo.push(() => signal.removeEventListener("abort", abort));
+    this.defer(() => signal.removeEventListener("abort", abort));
   }
 
   /** It is over now. */
