@@ -78,8 +78,11 @@ export async function openGdb(
   return door;
 }
 
-/** What the options of `run` ask for, once the machine is booted. Throws UsageError. */
-export async function openRunGdb(vm: Vm, call: Call): Promise<void> {
+/**
+ * What the options of `run` ask for, once the machine is booted; `kill` ends the run, or keeps it
+ * from beginning. Throws UsageError.
+ */
+export async function openRunGdb(vm: Vm, call: Call, kill: () => void): Promise<void> {
   const address = call.text("gdb");
   if (address === undefined) {
     for (const name of ["gdb-wait", "gdb-open-to-network"]) {
@@ -93,7 +96,7 @@ export async function openRunGdb(vm: Vm, call: Call): Promise<void> {
     resume: () => {
       if (vm.machine.state === "paused" && vm.machine.reason !== "memory") vm.machine.resume();
     },
-    kill: () => vm.stop(),
+    kill,
   };
   const door = await openGdb(vm, place, call, hands);
   call.streams.say(`gdb: ${door.address}\n`);

@@ -4,10 +4,12 @@
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { bytesOf, frame } from "../../src/debug/packet.ts";
 import {
   builtinGuest,
   findGuest,
@@ -258,6 +260,11 @@ testNeeding(test, [GDB], "kill ends the run, detach lets it go on", async () => 
   const output = await gdbAt(await killed.port, ["kill"]);
   assert.match(output, /killed/);
   assert.is(await killed.ended, 0, killed.said.err);
+  // before the run has begun: nobody is as fast as a packet that waits for the port
+  const early = runCli(args);
+  const socket = connect(await early.port, "127.0.0.1", () => socket.write(frame(bytesOf("k"))));
+  socket.on("error", () => {});
+  assert.is(await early.ended, 0, early.said.err);
   const detached = runCli(args);
   await gdbAt(await detached.port, ["break *0x80000000", "detach"]);
   detached.child.stdin.end("poweroff 3\n");

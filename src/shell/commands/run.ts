@@ -196,7 +196,7 @@ async function drive(vm: Vm, call: Call): Promise<{ result: Result; text?: strin
   try {
     await vm.boot();
     if (signal.aborted) abort();
-    await openRunGdb(vm, call);
+    await openRunGdb(vm, call, () => leave(0));
     disconnect = await connect(vm.machine, call, leave);
     const begin = world.monotonicMs();
     const result: RunResult =
