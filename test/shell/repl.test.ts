@@ -49,7 +49,7 @@ test("a session: completion, history, a console and back, Ctrl-C, Ctrl-D", async
   await type(terminal, "\t", /uiltin $/);
   await type(terminal, "--memory 16M --start\r");
   // the prompt may be drawn once more when the machine starts
-  await type(terminal, "vm list\r", /a +running[^]*rivulet> /);
+  await type(terminal, "vm list\r", /a +running[\s\S]*rivulet> /);
   assert.match(await type(terminal, "vm jump\r"), /unknown command "jump"/);
 
   await type(terminal, "console attach a\r", /Ctrl-A X detaches/);
@@ -61,7 +61,7 @@ test("a session: completion, history, a console and back, Ctrl-C, Ctrl-D", async
   assert.match(await type(terminal, "echo $?\r"), /\n130/);
   assert.match(await type(terminal, "half a line\x03"), /\^C/);
   // the prompt may be drawn once more when the machine starts
-  await type(terminal, "vm list\r", /a +running[^]*rivulet> /);
+  await type(terminal, "vm list\r", /a +running[\s\S]*rivulet> /);
   // two lines in one piece, as from the clipboard
   assert.match(await type(terminal, "echo one\recho two\r", /\ntwo[\s\S]*rivulet> /), /\none/);
   assert.match(await type(terminal, "\x1b[A\x1b[A\r"), /\none/);

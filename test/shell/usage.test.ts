@@ -50,6 +50,7 @@ test("every option is read, wherever FILE stands", () => {
       { path: "/here/e", mode: "rw" },
     ],
     clock: "host",
+    mmu: undefined,
     htif: true,
   });
   assert.is(call.number("max-instructions"), 12);

@@ -167,8 +167,7 @@ export function openPrompt(options: Options): TerminalPrompt {
 /** Where lines are kept: $XDG_STATE_HOME/rivulet/history. */
 export function historyPath(): string {
   const state = process.env.XDG_STATE_HOME;
-  const folder =
-    state !== undefined && state.startsWith("/") ? state : join(homedir(), ".local", "state");
+  const folder = state?.startsWith("/") ? state : join(homedir(), ".local", "state");
   return join(folder, "rivulet", "history");
 }
 
