@@ -28,6 +28,8 @@ const PEERS_MAX = 64;
 const PENDING_BYTES_MAX = 64 << 20;
 /** Commands that may wait for the one under way. */
 const QUEUE_MAX = 64;
+/** How long a command may take to say its last when the process ends. */
+const GRACE_MS = 500;
 
 /** The path in "unix:PATH". Throws UsageError. */
 export function controlPath(text: string, option: string): string {
@@ -54,6 +56,8 @@ class Connection {
   #abort: Abort | null = null;
   #onInput: ((bytes: Uint8Array | null) => void) | null = null;
   #isClosed = false;
+  #isEnding = false;
+  #work: Promise<void> = Promise.resolve();
   readonly #onBroken = new Set<() => void>();
 
   constructor(peer: Peer, parts: ControlParts) {
@@ -75,8 +79,7 @@ class Connection {
   #send(message: ServerMessage): boolean {
     if (this.#isClosed) return true;
     if (this.#peer.pendingBytes > PENDING_BYTES_MAX) {
-      this.#peer.close();
-      this.#closed();
+      this.#leave();
       return true;
     }
     return this.#peer.write(encodeMessage(message));
@@ -84,7 +87,19 @@ class Connection {
 
   #fail(message: string): void {
     this.#send({ type: "error", message });
+    this.#leave();
+  }
+
+  #leave(): void {
     this.#peer.close();
+    this.#closed();
+  }
+
+  /** Takes no more commands; settles when the one under way is over. */
+  finish(): Promise<void> {
+    this.#isEnding = true;
+    this.#queue.length = 0;
+    return this.#work;
   }
 
   #take(bytes: Uint8Array): void {
@@ -104,8 +119,12 @@ class Connection {
           this.#fail(`more than ${QUEUE_MAX} commands wait`);
           return;
         }
+        if (this.#isEnding) {
+          this.#fail("the process ends");
+          return;
+        }
         this.#queue.push(message);
-        if (this.#abort === null) void this.#runQueue();
+        if (this.#abort === null) this.#work = this.#runQueue();
         return;
       case "interrupt":
         this.#abort?.abort();
@@ -175,16 +194,30 @@ class Connection {
 export async function serveControl(text: string, parts: ControlParts): Promise<ControlDoor> {
   const { world } = parts;
   const path = world.resolvePath(world.folder, controlPath(text, "control"));
-  let peers = 0;
+  const connections = new Set<Connection>();
   const refused = new VmError("limit", `${PEERS_MAX} clients are connected: try again later`);
-  return world.listenControl(path, (peer) => {
-    if (peers >= PEERS_MAX) {
+  const door = await world.listenControl(path, (peer) => {
+    if (connections.size >= PEERS_MAX) {
       peer.write(encodeMessage({ type: "error", message: refused.message }));
       peer.close();
       return;
     }
-    peers++;
-    peer.onClose(() => peers--);
-    new Connection(peer, { fleet: parts.fleet, world, commands: parts.commands });
+    const { fleet, commands } = parts;
+    const connection = new Connection(peer, { fleet, world, commands });
+    connections.add(connection);
+    peer.onClose(() => connections.delete(connection));
   });
+  return {
+    path: door.path,
+    close: async () => {
+      const isOver = Promise.all([...connections].map((connection) => connection.finish()));
+      let cancel = () => {};
+      const isLate = new Promise<void>((resolve) => {
+        cancel = world.after(GRACE_MS, resolve);
+      });
+      await Promise.race([isOver, isLate]);
+      cancel();
+      await door.close();
+    },
+  };
 }

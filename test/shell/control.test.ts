@@ -105,8 +105,14 @@ test("the machine of `run --control` is in reach, and `run` ends as it does", as
   alive.push(shell);
   await shell.expect(/> $/, SECONDS_MAX);
   assert.match((await at(path, ["vm", "list"])).stdout, /builtin +running/);
-  assert.is((await at(path, ["console", "send", "builtin", "poweroff 9\\n"])).status, 0);
-  assert.is(await shell.finish(SECONDS_MAX), 9);
+  const waiter = await raw(path);
+  waiter.socket.write('{"type":"run","words":["vm","wait","builtin"],"folder":"/"}\n');
+  const stopped = await at(path, ["vm", "stop", "builtin", "--json"]);
+  assert.is(stopped.status, 0, stopped.stderr);
+  assert.is(JSON.parse(stopped.stdout).ended, "poweroff, code 0");
+  // whoever waits for the end hears of it, though the process ends with it
+  assert.match(await waiter.end, /"stdout"[^\n]+\n\{"type":"exit","status":0\}\n$/);
+  assert.is(await shell.finish(SECONDS_MAX), 0);
   assert.not(existsSync(path));
 });
 
@@ -228,6 +234,18 @@ test("messages out of turn, many at once, and commands in a row on one connectio
   const crowd = await raw(path);
   crowd.socket.write(run("x").repeat(1000));
   assert.match(await crowd.end, /more than \d+ commands wait/);
+});
+
+test("a peer that asks for much and reads nothing does not keep the process", async () => {
+  const { path, shell } = await serving();
+  const peer = await raw(path);
+  peer.socket.pause();
+  const run = '{"type":"run","words":["help","--markdown"],"folder":"/"}\n';
+  peer.socket.write(run.repeat(60));
+  assert.is((await at(path, ["echo", "hi"])).stdout, "hi\n");
+  shell.write("exit 2\n");
+  assert.is(await shell.finish(SECONDS_MAX), 2);
+  peer.socket.destroy();
 });
 
 test("the reader takes lines cut anywhere, and random bytes never get through as messages", () => {

@@ -16,6 +16,15 @@ const ADDRESS_BYTES_MAX = 107;
 /** Output that may wait in this process before `write` says that it piles up. */
 const PENDING_BYTES_MAX = 1 << 20;
 const ATTEMPTS = 3;
+/** How long a peer may take to read what is left for it. */
+const LEFTOVER_MS = 1000;
+
+/** Ends a connection behind what was written; whoever does not read that is not waited for. */
+function endSocket(socket: Socket): void {
+  const timer = setTimeout(() => socket.destroy(), LEFTOVER_MS);
+  socket.once("close", () => clearTimeout(timer));
+  socket.end(() => socket.destroy());
+}
 
 /** A path that fits a socket address, by way of its folder where it is too long. */
 function openAddress(path: string): { readonly address: string; close(): void } {
@@ -76,10 +85,7 @@ function peerOf(socket: Socket) {
       if (isHeld) socket.pause();
       else socket.resume();
     },
-    close: (): void => {
-      // whoever does not read what is left does not keep us
-      socket.end(() => socket.destroy());
-    },
+    close: (): void => endSocket(socket),
   };
 }
 
@@ -173,7 +179,7 @@ export async function listenControl(
       process.off("exit", remove);
       remove();
       const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const socket of sockets) socket.end(() => socket.destroy());
+      for (const socket of sockets) endSocket(socket);
       await isClosed;
       close();
     },
