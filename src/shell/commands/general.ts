@@ -144,6 +144,10 @@ export const FEATURES: readonly string[] = [
   "deterministic-clock",
   "host-clock",
   "state-digest",
+  "custom-devices",
+  "debugger",
+  "gdb",
+  "guest-exec",
   "control-socket",
 ];
 
