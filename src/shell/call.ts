@@ -229,7 +229,8 @@ export function readValue(
       return addressOf(label, text, symbols);
     case "choice": {
       const choices = spec.choices ?? [];
-      if (!choices.includes(text)) refuse(label, text, choices.join(" and "));
+      const accepted = choices.join(", ").replace(/, ([^,]*)$/, " and $1");
+      if (!choices.includes(text)) refuse(label, text, accepted);
       return text;
     }
     case "disk":

@@ -4,25 +4,28 @@
  *
  * Used by src/cli.ts.
  */
-import type { Caller } from "./call.ts";
+import { asksForJson, type Caller, commandName } from "./call.ts";
 import { type CommandSpec, type SessionStreams, UsageError } from "./command.ts";
 import { runAlone } from "./commands/run.ts";
 import { Fleet } from "./fleet.ts";
 import { overview, pairs, runsAlone } from "./render.ts";
 import { localStreams, runPrompt, type ShellParts } from "./repl.ts";
 import { runLines } from "./script.ts";
-import { Abort, runWords, Session } from "./session.ts";
+import { Abort, errorDocument, runWords, Session } from "./session.ts";
 import type { ControlDoor, World } from "./world.ts";
 
 const LABEL = "rivulet: ";
 
-const OPTIONS = pairs([
+const OPTION_ROWS = [
   ["-f FILE [ARGUMENT...]", "run the commands of a file, - for stdin; $1 ... are the arguments"],
   ["--keep-going", "with -f: go on behind a command that fails"],
   ["--control unix:PATH", "serve `rivulet --connect unix:PATH` meanwhile"],
   ["--connect unix:PATH", "run the command in the process that serves PATH"],
   ["--help, --version", ""],
-]);
+] as const;
+
+/** Options that stand for a command. */
+const FIRST_WORDS: readonly string[] = ["--help", "-h", "--version"];
 
 function help(commands: readonly CommandSpec[]): string {
   return `Usage: rivulet [options]                      the shell
@@ -31,7 +34,7 @@ function help(commands: readonly CommandSpec[]): string {
 
 A RISC-V machine emulator and virtual machine monitor in WebAssembly.
 
-${OPTIONS}
+${pairs(OPTION_ROWS)}
 
 Commands; \`rivulet help FAMILY\` and \`rivulet FAMILY COMMAND --help\` say more:
 
@@ -76,7 +79,11 @@ function readInvocation(argv: readonly string[]): Invocation {
       given.control = inline ?? valueAt(++at, name, "unix:PATH");
     } else if (isBefore && word === "--keep-going") isKeepingGoing = true;
     else if (isBefore && word === "-f") given.script = valueAt(++at, "-f", "FILE");
-    else words.push(word);
+    else if (isBefore && /^-./.test(word) && !FIRST_WORDS.includes(word)) {
+      const accepted = OPTION_ROWS.map(([usage]) => usage).join(", ");
+      const hint = "a command's own options stand behind it";
+      throw new UsageError(`unknown option ${word}; accepted: ${accepted}; ${hint}`);
+    } else words.push(word);
   }
   return { ...given, isKeepingGoing, words };
 }
@@ -88,10 +95,15 @@ const asksForHelp = (words: readonly string[]) =>
 function checkAlone(words: readonly string[], commands: readonly CommandSpec[]): void {
   if (asksForHelp(words)) return;
   const [first, second] = words;
-  const spec = commands.find(({ family, name }) => family === first && name === second);
+  const spec = commands.find(({ family, name }) => {
+    return family === "" ? name === first : family === first && name === second;
+  });
   if (spec === undefined || runsAlone(spec)) return;
-  const accepted = "the shell (`rivulet`), a script (`-f FILE`), or `--connect unix:PATH`";
-  throw new UsageError(`${first} ${second} needs a shell with machines: ${accepted}`);
+  const needs =
+    spec.family === ""
+      ? "a shell: `rivulet`, or a script (`-f FILE`)"
+      : "a shell with machines: the shell (`rivulet`), a script (`-f FILE`), or `--connect unix:PATH`";
+  throw new UsageError(`${commandName(spec)} needs ${needs}`);
 }
 
 /** Runs `work` with a signal that SIGINT and the like abort; a second one does not wait for it. */
@@ -177,7 +189,17 @@ async function allCommands(): Promise<readonly CommandSpec[]> {
 
 /** Runs a command line; the exit status. Throws UsageError and VmError. */
 export async function main(argv: readonly string[], world: World): Promise<number> {
-  const invocation = readInvocation(argv);
+  try {
+    return await runInvocation(readInvocation(argv), world);
+  } catch (error) {
+    // what stands behind -f FILE is the script's
+    const isScript = argv.includes("-f");
+    if (asksForJson(argv) && !isScript) world.print(`${JSON.stringify(errorDocument(error))}\n`);
+    throw error;
+  }
+}
+
+async function runInvocation(invocation: Invocation, world: World): Promise<number> {
   const { control, connect, script } = invocation;
   let { words } = invocation;
   const [first] = words;

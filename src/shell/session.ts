@@ -98,7 +98,8 @@ function helpAskedFor(words: readonly string[], caller: Caller): string | null {
   return asksForHelp(spec, rest, caller.world.split) ? commandHelp(spec) : null;
 }
 
-function errorDocument(error: unknown): { error: { code: string; message: string } } {
+/** What --json prints for an error. */
+export function errorDocument(error: unknown): { error: { code: string; message: string } } {
   const { message } = error as Error;
   if (error instanceof UsageError) return { error: { code: "usage", message } };
   if (error instanceof VmError) return { error: { code: error.code, message } };

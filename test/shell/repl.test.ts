@@ -132,11 +132,30 @@ test("what needs a shell says so; what does not runs alone", async () => {
   const refused = await rivulet(["vm", "create", "m", "--guest", "builtin"]);
   assert.is(refused.status, 2);
   assert.match(refused.stderr, /^rivulet: vm create needs a shell .*--connect/);
+  const leaving = await rivulet(["exit", "3"]);
+  assert.is(leaving.status, 2);
+  assert.match(leaving.stderr, /^rivulet: exit needs a shell: /);
   assert.is((await rivulet(["vm", "list"])).status, 0);
   const { stdout } = await rivulet(["capabilities", "--json"]);
   const { commands } = JSON.parse(stdout);
   assert.is(commands.length, COMMANDS.length);
   assert.ok(commands.every((one: { help: string }) => one.help.length > 0));
+});
+
+test("an error before any command runs is a document, too, with --json", async () => {
+  const cases: readonly [readonly string[], number, string, RegExp][] = [
+    [["vm", "info", "web", "--json"], 2, "usage", /needs a shell with machines/],
+    [["--json", "vm", "list"], 2, "usage", /unknown option --json; accepted: -f FILE/],
+    [["--connect", "unix:/nowhere/s", "vm", "list", "--json"], 1, "not-found", /no process/],
+  ];
+  for (const [args, status, code, message] of cases) {
+    const result = await rivulet([...args]);
+    assert.is(result.status, status);
+    const { error } = JSON.parse(result.stdout);
+    assert.is(error.code, code);
+    assert.match(error.message, message);
+    assert.is(result.stderr, `rivulet: ${error.message}\n`);
+  }
 });
 
 test("docs/commands.md is what the table says: npx rivulet help --markdown > docs/commands.md", () => {

@@ -129,7 +129,7 @@ async function clearAway(path: string, address: string): Promise<void> {
     throw new VmError("io", `${path}: there is a file that is no socket; accepted is a new path`);
   }
   if (await isAlive(address)) {
-    throw new VmError("busy", `${path}: another process serves it; accepted is a path of our own`);
+    throw new VmError("busy", `${path}: another process serves it; accepted is another path`);
   }
   unlinkSync(path);
 }

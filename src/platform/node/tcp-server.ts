@@ -65,7 +65,7 @@ export async function listenTcp(
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
   if (!isLoopback(host) && !isOpen) {
     const accepted =
-      "accepted are 127.0.0.1, ::1 and localhost, unless others are let in on purpose";
+      "accepted are 127.0.0.1, ::1 and localhost; --gdb-open-to-network lets others in";
     throw new VmError("bad-argument", `address ${host}: other hosts can reach it; ${accepted}`);
   }
   const sockets = new Set<Socket>();
