@@ -15,6 +15,8 @@ import { Abort, errorDocument, runWords, Session } from "./session.ts";
 import type { ControlDoor, World } from "./world.ts";
 
 const LABEL = "rivulet: ";
+/** Exit status when whoever read our output went away (128 + SIGPIPE). */
+const STATUS_PIPE = 141;
 
 const OPTION_ROWS = [
   ["-f FILE [ARGUMENT...]", "run the commands of a file, - for stdin; $1 ... are the arguments"],
@@ -147,6 +149,7 @@ async function runScript(
     ? ""
     : new TextDecoder().decode(await world.readFile(world.resolvePath(world.folder, script)));
   return withSignals(world, async (signal) => {
+    world.streams.onBroken(() => signal.abort(STATUS_PIPE));
     // what stands on stdin is the script, not keys for a machine
     const noKeys: SessionStreams["listen"] = (onInput) => {
       onInput(null);
@@ -155,7 +158,8 @@ async function runScript(
     const streams = isStdin ? localStreams(world, noKeys, false) : localStreams(world);
     const caller: Caller = { ...parts, streams, session, signal };
     if (isStdin) return runLines(world, session, caller, isKeepingGoing);
-    return session.run(text, caller, { name: script, isKeepingGoing, label: LABEL });
+    const status = await session.run(text, caller, { name: script, isKeepingGoing, label: LABEL });
+    return signal.aborted ? signal.status : status;
   });
 }
 

@@ -72,17 +72,20 @@ async function readLines(prompt: Prompt, session: Session, parts: ShellParts): P
     world.say("^C\n");
     abort?.abort();
   });
-  for (;;) {
-    const line = await prompt.read(PROMPT);
-    if (line === null) break;
-    remember(line, session, world);
-    abort = new Abort();
-    const caller: Caller = { ...parts, streams, session, signal: abort };
-    await session.run(line, caller, { name: null, isKeepingGoing: false, label: "" });
-    abort = null;
-    if (session.exit !== null) break;
+  try {
+    for (;;) {
+      const line = await prompt.read(PROMPT);
+      if (line === null) break;
+      remember(line, session, world);
+      abort = new Abort();
+      const caller: Caller = { ...parts, streams, session, signal: abort };
+      await session.run(line, caller, { name: null, isKeepingGoing: false, label: "" });
+      abort = null;
+      if (session.exit !== null) break;
+    }
+  } finally {
+    endSignals();
   }
-  endSignals();
   return session.exit ?? 0;
 }
 

@@ -142,6 +142,28 @@ test("what needs a shell says so; what does not runs alone", async () => {
   assert.ok(commands.every((one: { help: string }) => one.help.length > 0));
 });
 
+test("a script ends with its reader", async () => {
+  const line = `yes "echo x" | head -100000 | "${process.execPath}" "${CLI}" -f - | head -1; echo \${PIPESTATUS[2]}`;
+  const shell = new Console(["bash", "-c", line]);
+  alive.push(shell);
+  assert.is(await shell.expect(/\n\d+\n$/, SECONDS_MAX), "x\n141\n");
+  assert.is(await shell.finish(SECONDS_MAX), 0);
+  assert.is(shell.stderr, "");
+});
+
+test("what only a signal can end waits for it", async () => {
+  const script = join(folder, "waits.rv");
+  writeFileSync(script, "vm create web --guest builtin\necho ready\nvm wait web\n");
+  const run = `"${process.execPath}" "${CLI}" -f "${script}" & run=$!`;
+  const line = `${run}; read -r; kill -TERM $run; wait $run; echo "status $?"`;
+  const shell = new Console(["bash", "-c", line]);
+  alive.push(shell);
+  await shell.expect(/ready\n/, SECONDS_MAX);
+  shell.write("now\n");
+  assert.is(await shell.expect(/status \d+\n/, SECONDS_MAX), "status 143\n");
+  await shell.finish(SECONDS_MAX);
+});
+
 test("an error before any command runs is a document, too, with --json", async () => {
   const cases: readonly [readonly string[], number, string, RegExp][] = [
     [["vm", "info", "web", "--json"], 2, "usage", /needs a shell with machines/],

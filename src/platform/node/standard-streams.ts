@@ -8,6 +8,8 @@
 
 /** Output that may wait in this process before `write` says that it piles up. */
 const PENDING_BYTES_MAX = 1 << 20;
+/** Beat of a timer that is there to keep the process: the longest there can be. */
+const KEEPING_MS = 2 ** 31 - 1;
 /** Signals that end a run, with the exit status that a shell gives them: 128 + number. */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -79,8 +81,8 @@ export function standardStreams() {
 }
 
 /**
- * Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so; the returned function
- * ends that.
+ * Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so, and keeps the process,
+ * for a signal may be all that it waits for; the returned function ends both.
  */
 export function onSignal(listener: (status: number) => void): () => void {
   const handlers = Object.entries(SIGNALS).map(([name, status]) => {
@@ -88,7 +90,9 @@ export function onSignal(listener: (status: number) => void): () => void {
     process.on(name as NodeJS.Signals, handler);
     return () => process.off(name as NodeJS.Signals, handler);
   });
+  const keeping = setInterval(() => {}, KEEPING_MS);
   return () => {
+    clearInterval(keeping);
     for (const end of handlers) end();
   };
 }
