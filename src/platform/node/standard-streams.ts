@@ -81,8 +81,8 @@ export function standardStreams() {
 }
 
 /**
- * Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so, and keeps the process,
- * for a signal may be all that it waits for; the returned function ends both.
+ * Calls back on SIGINT, SIGTERM and SIGHUP with the exit status that says so, and keeps the
+ * process, for a signal may be all that it waits for; the returned function ends both.
  */
 export function onSignal(listener: (status: number) => void): () => void {
   const handlers = Object.entries(SIGNALS).map(([name, status]) => {
