@@ -24,6 +24,41 @@ export const KIND_SWAP_MEM = 2;
 export const KIND_SWAP_FILE = 3;
 export const KIND_REMOTE = 4;
 export const KIND_BASE = 5;
+export const KINDS = 6;
+
+/**
+ * What can happen to a page of the stage-2 table. Its bytes are read or written; they arrive from
+ * where they were (as zeros, or in a frame); they leave for elsewhere.
+ */
+export const EVENT_READ = 0;
+export const EVENT_WRITE = 1;
+export const EVENT_ARRIVE = 2;
+export const EVENT_ARRIVE_ZERO = 3;
+export const EVENT_LEAVE_SWAP_MEM = 4;
+export const EVENT_LEAVE_SWAP_FILE = 5;
+export const EVENT_LEAVE_REMOTE = 6;
+export const EVENT_LEAVE_BASE = 7;
+export const EVENTS = 8;
+/** Beside the kinds: the page has to arrive first; the event cannot happen. */
+export const NEXT_ABSENT = 6;
+export const NEXT_NEVER = 7;
+/**
+ * The transition table, a row a kind: hexadecimal digit n (lowest first) is what event n makes of
+ * it: a kind, NEXT_ABSENT or NEXT_NEVER.
+ */
+export const TRANSITIONS_ZERO = 0x54777710;
+export const TRANSITIONS_FRAME = 0x54327711;
+export const TRANSITIONS_SWAP_MEM = 0x77370166;
+export const TRANSITIONS_SWAP_FILE = 0x77770166;
+export const TRANSITIONS_REMOTE = 0x77770166;
+export const TRANSITIONS_BASE = 0x77770166;
+
+/** Roots, logs and the like hand page numbers over here, BATCH_MAX u32 at most. */
+export const BATCH = 10240;
+export const BATCH_MAX = 512;
+/** Answers of calls that return an address, or why there is none. */
+export const NO_FRAME = 0;
+export const NOT_HERE = 1;
 
 // ---- RUN block: the running hart's state, at a fixed address; hart blocks look the same ----
 export const RUN = 4096;
@@ -114,6 +149,8 @@ export const EXIT_TRAP_LOOP = 5;
 export const EXIT_HTIF = 6;
 /** The debugger is to look: MACHINE_STOP says why, MACHINE_STOP_* where. */
 export const EXIT_BREAK = 7;
+/** A page that is not here is needed: MACHINE_EXIT_PAGE; the instruction is executed again. */
+export const EXIT_PAGE = 8;
 export const BARREN_MAX = 1000000;
 
 // ---- derived and transient part of the RUN block ----
@@ -172,8 +209,6 @@ export const MACHINE_EXIT_VALUE = 104;
 export const MACHINE_EXIT_WRITE = 112;
 /** u64 ticks of the earliest armed timer when every hart waits, or -1. */
 export const MACHINE_IDLE_UNTIL = 120;
-/** Frames held, with leaves and root. */
-export const MACHINE_FRAMES = 128;
 /** Bumped whenever every translation of the machine is dropped. */
 export const MACHINE_FLUSHES = 132;
 /** Addresses (u32) of up to 8 hart blocks. */
@@ -217,6 +252,20 @@ export const MACHINE_STOP_INDEX = 300;
 /** Results of hartCsrRead and tlbEntryRead. */
 export const MACHINE_CSR_VALUE = 304;
 export const MACHINE_TLB_PAGE = 312;
+
+// ---- dirty logs ----
+/** Bit n: log n is open. Its header's frame number, u32 each. */
+export const MACHINE_LOGS = 320;
+export const MACHINE_LOG_FRAMES = 324;
+export const LOGS_MAX = 8;
+/** RAM page that EXIT_PAGE asks for. */
+export const MACHINE_EXIT_PAGE = 356;
+/** A log's header: a summary word and a window of the bitmap (its frame) per 32768 pages. */
+export const LOG_SUMMARIES = 0;
+export const LOG_WINDOWS = 128;
+export const LOG_WINDOW_SHIFT = 15;
+export const LOG_WINDOW_WORDS = 512;
+
 /** Virtual addresses (u64) of up to BREAKS_MAX breakpoints. */
 export const MACHINE_BREAK_TABLE = 512;
 export const BREAKS_MAX = 128;

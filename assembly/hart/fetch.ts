@@ -28,33 +28,37 @@ import {
   frameAddress,
   frameEntry,
 } from "../memory/frames";
-import { ramPage, stage2Frame, stage2Read } from "../memory/stage2";
+import { ABSENT, ramPage, stage2Frame, stage2Read } from "../memory/stage2";
 import { pmpAllows, pmpPageUniform } from "../mmu/pmp";
 import { ITLB_MASK, instructionDropAll, writeTagsDrop } from "../mmu/tlb";
-import { ACCESS_FETCH, faultSet, walk } from "../mmu/translate";
+import { ACCESS_FETCH, TRANSLATE_PAGE, faultSet, walk } from "../mmu/translate";
 import { CHUNK_ENTRIES, CHUNK_FRAME, CHUNK_MAP, CHUNK_ORIGIN, CHUNK_RAW } from "./chunk";
 import { decodeRun, decodeSingle } from "./decode";
 
-/** Address of the 16 bits at `pc`, or 0 with a trap described. */
+/** Addresses start above the outcomes of a translation. */
+const OUTCOME_MAX: usize = 15;
+
+/** Address of the 16 bits at `pc`, or TRANSLATE_*. */
 function halfword(machine: usize, pc: u64): usize {
-  if (walk(machine, pc, ACCESS_FETCH, load<u32>(RUN, HART_PRIV)) != 0) return 0;
+  const outcome = walk(machine, pc, ACCESS_FETCH, load<u32>(RUN, HART_PRIV));
+  if (outcome != 0) return outcome;
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const page = ramPage(machine, physical);
   if (page == u32.MAX_VALUE || !pmpAllows(physical, 2, 4, load<u32>(RUN, HART_PRIV))) {
-    faultSet(ACCESS_FETCH, true, pc);
-    return 0;
+    return faultSet(ACCESS_FETCH, true, pc);
   }
-  return stage2Read(machine, page) + <usize>(physical & 0xfff);
+  const at = stage2Read(machine, page);
+  return at == 0 ? <usize>TRANSLATE_PAGE : at + <usize>(physical & 0xfff);
 }
 
-/** Puts the one instruction at `pc` into the scratch chunk. False: a trap is described. */
-export function fetchSingle(machine: usize, pc: u64): bool {
+/** Puts the one instruction at `pc` into the scratch chunk. 0, or TRANSLATE_*. */
+export function fetchSingle(machine: usize, pc: u64): u32 {
   let at = halfword(machine, pc);
-  if (at == 0) return false;
+  if (at <= OUTCOME_MAX) return <u32>at;
   let raw = <u32>load<u16>(at);
   if ((raw & 3) == 3) {
     at = halfword(machine, pc + 2);
-    if (at == 0) return false;
+    if (at <= OUTCOME_MAX) return <u32>at;
     raw |= (<u32>load<u16>(at)) << 16;
   }
   const offset = <u32>pc & 0xfff;
@@ -65,7 +69,7 @@ export function fetchSingle(machine: usize, pc: u64): bool {
   store<u32>(RUN, <u32>SCRATCH_CHUNK, HART_CHUNK);
   store<u32>(RUN, <u32>(SCRATCH_CHUNK + CHUNK_ENTRIES + 8), HART_IP);
   store<u64>(RUN, pc & ~0xfff, HART_PAGE);
-  return true;
+  return 0;
 }
 
 /** Chunk of the frame, assigned when it has none. */
@@ -84,28 +88,26 @@ function chunkOf(frame: u32): usize {
   return chunk;
 }
 
-/** Sets HART_IP, HART_CHUNK and HART_PAGE for HART_PC. False: a trap is described. */
-export function fetch(machine: usize): bool {
+/** Sets HART_IP, HART_CHUNK and HART_PAGE for HART_PC. 0, or TRANSLATE_*. */
+export function fetch(machine: usize): u32 {
   const pc = load<u64>(RUN, HART_PC);
   const page = pc & ~0xfff;
   const at = <usize>load<u32>(RUN, HART_ITLB) + <usize>((<u32>pc >> 8) & ITLB_MASK);
   let chunk: usize;
   if (load<u64>(at) == page) chunk = load<u32>(at, 8);
   else {
-    if (walk(machine, pc, ACCESS_FETCH, load<u32>(RUN, HART_PRIV)) != 0) return false;
+    const outcome = walk(machine, pc, ACCESS_FETCH, load<u32>(RUN, HART_PRIV));
+    if (outcome != 0) return outcome;
     const physical = load<u64>(RUN, HART_PHYSICAL);
     const index = ramPage(machine, physical);
-    if (index == u32.MAX_VALUE) {
-      faultSet(ACCESS_FETCH, true, pc);
-      return false;
-    }
+    if (index == u32.MAX_VALUE) return faultSet(ACCESS_FETCH, true, pc);
     const frame = stage2Frame(machine, index);
-    if (frame == 0) return fetchSingle(machine, pc);
+    // without bytes of its own: the page of zeros, or one that is not here
+    if (frame == 0 || frame == ABSENT) return fetchSingle(machine, pc);
     if (load<u32>(RUN, HART_PMP_ACTIVE) != 0) {
       if (!pmpPageUniform(physical)) return fetchSingle(machine, pc);
       if (!pmpAllows(physical, 2, 4, load<u32>(RUN, HART_PRIV))) {
-        faultSet(ACCESS_FETCH, true, pc);
-        return false;
+        return faultSet(ACCESS_FETCH, true, pc);
       }
     }
     chunk = chunkOf(frame);
@@ -122,7 +124,7 @@ export function fetch(machine: usize): bool {
   store<u32>(RUN, <u32>(chunk + CHUNK_ENTRIES + ((<usize>slot) << 3)), HART_IP);
   store<u32>(RUN, <u32>chunk, HART_CHUNK);
   store<u64>(RUN, page, HART_PAGE);
-  return true;
+  return 0;
 }
 
 /** The pc of an entry: its origin in the page of HART_PAGE. */

@@ -1,9 +1,11 @@
 /**
  * outcome: what became of one instruction that went the slow way.
  *
- * Owns    the numbers only. Used by hart/slow.ts and isa/amo.ts (give them), hart/slice.ts (acts on
+ * Owns    the numbers. Used by hart/slow.ts and isa/amo.ts (give them), hart/slice.ts (acts on
  *         them).
  */
+
+import { TRANSLATE_MEMORY, TRANSLATE_TRAP } from "../mmu/translate";
 
 /** Outcomes; 0 to 4 are those of isa/system.ts. */
 export const SLOW_NEXT: u32 = 0;
@@ -19,3 +21,11 @@ export const SLOW_MEMORY: u32 = 6;
 export const SLOW_SAMPLE: u32 = 7;
 /** Done, and the host is to look at HTIF. */
 export const SLOW_HTIF: u32 = 8;
+/** A page is not here: the instruction will be executed again. */
+export const SLOW_PAGE: u32 = 9;
+
+/** What a translation that is not done makes of its instruction. */
+export function undone(outcome: u32): u32 {
+  if (outcome == TRANSLATE_TRAP) return SLOW_TRAP;
+  return outcome == TRANSLATE_MEMORY ? SLOW_MEMORY : SLOW_PAGE;
+}

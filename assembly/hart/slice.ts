@@ -14,6 +14,7 @@ import {
   EXIT_HTIF,
   EXIT_MEMORY,
   EXIT_MMIO,
+  EXIT_PAGE,
   EXIT_SBI,
   EXIT_TRAP_LOOP,
   HART_BARREN,
@@ -48,7 +49,7 @@ import {
 } from "../layout";
 import { ARENA, ARENA_WORK, SCRATCH_CHUNK, workAdd } from "../memory/arena";
 import { TLB_REGIME, itlbOf, tlbDropHart, tlbOf } from "../mmu/tlb";
-import { faultSet, regimeOf } from "../mmu/translate";
+import { TRANSLATE_MEMORY, TRANSLATE_TRAP, faultSet, regimeOf } from "../mmu/translate";
 import { breakHit, ebreakHit, watchForget, watchHit } from "./break";
 import { bitsOf, fetch, fetchSingle, pcOf } from "./fetch";
 import { interruptPending, interruptWakes } from "./interrupt";
@@ -60,6 +61,7 @@ import {
   SLOW_MEMORY,
   SLOW_MMIO,
   SLOW_NEXT,
+  SLOW_PAGE,
   SLOW_SBI,
   SLOW_TRAP,
   SLOW_WFI,
@@ -168,6 +170,11 @@ function singleHit(machine: usize, pc: u64): bool {
   return load<u32>(RUN, HART_CHUNK) == <u32>SCRATCH_CHUNK && breakHit(machine, pc);
 }
 
+/** The exit for an instruction that cannot be fetched yet. */
+function notFetched(outcome: u32): u32 {
+  return outcome == TRANSLATE_MEMORY ? EXIT_MEMORY : EXIT_PAGE;
+}
+
 /**
  * Runs the hart in RUN for at most `slots` slots. Returns EXIT_* or SLICE_WAIT; HART_PC is where it
  * goes on.
@@ -180,10 +187,14 @@ export function sliceRun(machine: usize, slots: u32): u32 {
   let isReady = false;
   while (left != 0) {
     if (left != slots && load<u32>(ARENA, ARENA_WORK) > workMax) return SLICE_LONG;
-    if (!isReady && !fetch(machine)) {
-      left--;
-      if (trapped(machine)) return EXIT_TRAP_LOOP;
-      continue;
+    if (!isReady) {
+      const outcome = fetch(machine);
+      if (outcome > TRANSLATE_TRAP) return notFetched(outcome);
+      if (outcome == TRANSLATE_TRAP) {
+        left--;
+        if (trapped(machine)) return EXIT_TRAP_LOOP;
+        continue;
+      }
     }
     if (!isReady && singleHit(machine, load<u64>(RUN, HART_PC))) return EXIT_BREAK;
     isReady = false;
@@ -200,8 +211,10 @@ export function sliceRun(machine: usize, slots: u32): u32 {
     countUp(machine + MACHINE_COUNT_SLOW);
     workAdd(SLOW_WORK);
     if (load<u8>(ip) == OP_STRADDLE) {
-      isReady = fetchSingle(machine, pc);
-      if (isReady) {
+      const fetched = fetchSingle(machine, pc);
+      if (fetched > TRANSLATE_TRAP) return notFetched(fetched);
+      if (fetched == 0) {
+        isReady = true;
         if (breakHit(machine, pc)) return EXIT_BREAK;
         continue;
       }
@@ -215,6 +228,7 @@ export function sliceRun(machine: usize, slots: u32): u32 {
     if (outcome == SLOW_SBI) return EXIT_SBI;
     if (outcome == SLOW_MMIO) return EXIT_MMIO;
     if (outcome == SLOW_MEMORY) return EXIT_MEMORY;
+    if (outcome == SLOW_PAGE) return EXIT_PAGE;
     if (outcome == SLOW_TRAP && ebreakHit(machine)) return EXIT_BREAK;
     left--;
     if (outcome == SLOW_TRAP) {

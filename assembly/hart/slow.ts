@@ -41,12 +41,20 @@ import { ramPage, stage2Frame, stage2Read } from "../memory/stage2";
 import {
   ACCESS_LOAD,
   ACCESS_STORE,
-  TRANSLATE_MEMORY,
   faultSet,
   translateData,
 } from "../mmu/translate";
 import { CLINT_BASE, CLINT_BYTES, clintLoad, clintStore } from "./clint";
-import { SLOW_HTIF, SLOW_MEMORY, SLOW_MMIO, SLOW_NEXT, SLOW_SAMPLE, SLOW_TRAP } from "./outcome";
+import { 
+  SLOW_HTIF,
+  SLOW_MEMORY,
+  SLOW_MMIO,
+  SLOW_NEXT,
+  SLOW_PAGE,
+  SLOW_SAMPLE,
+  SLOW_TRAP,
+  undone,
+} from "./outcome";
 import { MENVCFG_CBZE, regGet, regSet } from "./state";
 import { CAUSE_ILLEGAL } from "./trap";
 
@@ -151,9 +159,11 @@ function rawStore(at: usize, bytes: u32, value: u64): void {
 /** A load that lies in two pages. Device memory on either side is an access fault. */
 function loadCrossing(machine: usize, raw: u32, va: u64, bytes: u32): u32 {
   const first: u32 = 4096 - (<u32>va & 0xfff);
-  if (translateData(machine, va, first, ACCESS_LOAD) != 0) return SLOW_TRAP;
+  let outcome = translateData(machine, va, first, ACCESS_LOAD);
+  if (outcome != 0) return undone(outcome);
   const low = load<u64>(RUN, HART_PHYSICAL);
-  if (translateData(machine, va + first, bytes - first, ACCESS_LOAD) != 0) return SLOW_TRAP;
+  outcome = translateData(machine, va + first, bytes - first, ACCESS_LOAD);
+  if (outcome != 0) return undone(outcome);
   const high = load<u64>(RUN, HART_PHYSICAL);
   const lowPage = ramPage(machine, low);
   const highPage = ramPage(machine, high);
@@ -175,7 +185,8 @@ function loadExecute(machine: usize, raw: u32, nextPc: u64): u32 {
   const bytes: u32 = 1 << ((raw >> 12) & 3);
   const va = regGet((raw >> 15) & 31) + <u64>(<i64>(<i32>raw >> 20));
   if ((<u32>va & 0xfff) + bytes > 4096) return loadCrossing(machine, raw, va, bytes);
-  if (translateData(machine, va, bytes, ACCESS_LOAD) != 0) return SLOW_TRAP;
+  const outcome = translateData(machine, va, bytes, ACCESS_LOAD);
+  if (outcome != 0) return undone(outcome);
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const page = ramPage(machine, physical);
   if (page != u32.MAX_VALUE) {
@@ -195,10 +206,10 @@ function loadExecute(machine: usize, raw: u32, nextPc: u64): u32 {
 function storeCrossing(machine: usize, va: u64, bytes: u32, value: u64): u32 {
   const first: u32 = 4096 - (<u32>va & 0xfff);
   let outcome = translateData(machine, va, first, ACCESS_STORE);
-  if (outcome != 0) return outcome == TRANSLATE_MEMORY ? SLOW_MEMORY : SLOW_TRAP;
+  if (outcome != 0) return undone(outcome);
   const low = load<u64>(RUN, HART_PHYSICAL);
   outcome = translateData(machine, va + first, bytes - first, ACCESS_STORE);
-  if (outcome != 0) return outcome == TRANSLATE_MEMORY ? SLOW_MEMORY : SLOW_TRAP;
+  if (outcome != 0) return undone(outcome);
   const high = load<u64>(RUN, HART_PHYSICAL);
   const lowPage = ramPage(machine, low);
   const highPage = ramPage(machine, high);
@@ -242,7 +253,7 @@ function storeExecute(machine: usize, raw: u32, nextPc: u64, value: u64): u32 {
   const va = regGet((raw >> 15) & 31) + <u64>(<i64>imm);
   if ((<u32>va & 0xfff) + bytes > 4096) return storeCrossing(machine, va, bytes, value);
   const outcome = translateData(machine, va, bytes, ACCESS_STORE);
-  if (outcome != 0) return outcome == TRANSLATE_MEMORY ? SLOW_MEMORY : SLOW_TRAP;
+  if (outcome != 0) return undone(outcome);
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const page = ramPage(machine, physical);
   if (page != u32.MAX_VALUE) {
@@ -282,10 +293,9 @@ function zeroBlock(machine: usize, raw: u32, bits: u32): u32 {
   if (raw >> 20 != 4 || ((raw >> 7) & 31) != 0 || isOff) return illegal(bits);
   const va = regGet((raw >> 15) & 31);
   const outcome = translateData(machine, va & ~63, 64, ACCESS_STORE);
-  if (outcome == TRANSLATE_MEMORY) return SLOW_MEMORY;
   if (outcome != 0) {
     store<u64>(RUN, va, HART_TRAP_VALUE); // the address as given, not the block's
-    return SLOW_TRAP;
+    return undone(outcome);
   }
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const page = ramPage(machine, physical);

@@ -19,16 +19,10 @@ import { watchForget, watchNote } from "../hart/break";
 import { frameChanging } from "../memory/door";
 import { frameAddress } from "../memory/frames";
 import { ramPage, stage2Frame, stage2Read } from "../memory/stage2";
-import {
-  ACCESS_LOAD,
-  ACCESS_STORE,
-  TRANSLATE_MEMORY,
-  faultSet,
-  translateData,
-} from "../mmu/translate";
+import { ACCESS_LOAD, ACCESS_STORE, faultSet, translateData } from "../mmu/translate";
 import { regGet, regSet } from "../hart/state";
 import { CAUSE_ILLEGAL, CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED } from "../hart/trap";
-import { SLOW_MEMORY, SLOW_NEXT, SLOW_TRAP } from "../hart/outcome";
+import { SLOW_NEXT, SLOW_TRAP, undone } from "../hart/outcome";
 
 const NONE: u64 = 0xffffffffffffffff;
 
@@ -39,7 +33,8 @@ function trap(cause: u64, value: u64): u32 {
 }
 
 function loadReserved(machine: usize, rd: u32, va: u64, bytes: u32): u32 {
-  if (translateData(machine, va, bytes, ACCESS_LOAD) != 0) return SLOW_TRAP;
+  const outcome = translateData(machine, va, bytes, ACCESS_LOAD);
+  if (outcome != 0) return undone(outcome);
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const page = ramPage(machine, physical);
   if (page == u32.MAX_VALUE) return faultSet(ACCESS_LOAD, true, va);
@@ -94,7 +89,7 @@ export function amoExecute(machine: usize, raw: u32, bits: u32): u32 {
   // Without a reservation an SC is still a store to translation and PMP, as in Spike and Sail.
   const reservation = load<u64>(RUN, HART_RESERVATION);
   const outcome = translateData(machine, va, bytes, ACCESS_STORE);
-  if (outcome != 0) return outcome == TRANSLATE_MEMORY ? SLOW_MEMORY : SLOW_TRAP;
+  if (outcome != 0) return undone(outcome);
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const page = ramPage(machine, physical);
   if (page == u32.MAX_VALUE) return faultSet(ACCESS_STORE, true, va);

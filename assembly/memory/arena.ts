@@ -5,7 +5,7 @@
  * Owns    the header at ARENA and the cutting of the rest.
  * Used by every file of assembly/ that needs a table's address.
  *
- *   4096 RUN │ 8192 header │ 12288 static data │ 64 Ki TLB template │ 128 Ki slot TLBs
+ *   4096 RUN │ 8192 header │ 10240 batch │ 12288 static data │ 64 Ki TLB template │ 128 Ki slot TLBs
  *   │ zero page │ scratch chunk │ pair table │ machines, harts │ frame table │ chunks │ frames
  */
 import { FRAME_BYTES, HARTS_MAX, HART_BYTES, MACHINE_BYTES } from "../layout";
@@ -52,8 +52,8 @@ const TABLES: usize = 0x1a0000;
 
 /** Machine block with its hart blocks behind it. */
 export const MACHINE_STRIDE: usize = MACHINE_BYTES + HARTS_MAX * HART_BYTES;
-export const FRAME_ENTRY_BYTES: usize = 32;
-const FRAME_COST: u64 = 4128;
+export const FRAME_ENTRY_BYTES: usize = 64;
+const FRAME_COST: u64 = 4160;
 
 // @ts-ignore: decorator
 @inline
@@ -76,7 +76,7 @@ export function arenaInit(arenaPages: u32, machinesMax: u32): u32 {
   if (end < fixed + 64 * FRAME_COST) return <u32>((fixed + 64 * FRAME_COST) >> 16) + 2;
   const frames = <u32>((end - fixed) / FRAME_COST) - 1;
   const chunks = pageUp(frameTable + <usize>(frames + 1) * FRAME_ENTRY_BYTES);
-  memory.fill(ARENA, 0, 4096);
+  memory.fill(ARENA, 0, 4096); // with the batch behind it
   store<u32>(ARENA, frames, ARENA_FRAMES_TOTAL);
   store<u32>(ARENA, frames, ARENA_FRAMES_FREE);
   store<u32>(ARENA, 1, ARENA_FRAME_FRESH);

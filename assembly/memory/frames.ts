@@ -4,10 +4,12 @@
  * Owns    the frame table, the free list, and the assignment of decode chunks to frames.
  * Used by memory/stage2.ts (guest pages, leaves, roots), mmu/* (marks), hart/fetch.ts (chunks).
  * Holds   a frame's reference count = the stage-2 entries naming it in distinct live leaves
- *         (leaves, roots: their holders); a frame with a chunk has no write tag in any TLB.
+ *         (a leaf's: the root slots naming it; roots and parts of logs: 1); a frame with a chunk has
+ *         no write tag in any TLB.
  *
  *   entry   references u32 │ write epoch u32 │ chunk u32 │ next free u32
  *           │ walk epoch u32 │ walk region u32 │ slow stores u32 │ node u32
+ *           │ tag epoch u32 │ tagged pages 2 x u32 │ tags u32 │ role u32 │ -
  */
 import { FRAME_SHIFT } from "../layout";
 import {
@@ -41,13 +43,27 @@ export const FRAME_WALK_REGION: usize = 20;
 /** Slow stores since the frame was marked. */
 export const FRAME_STORES: usize = 24;
 export const FRAME_NODE: usize = 28;
+/**
+ * Epoch in which the slot's TLBs got a tag for the frame; the virtual pages (low 32 bits of their
+ * numbers) that have one, and how many: TAGS_MANY when more than two.
+ */
+export const FRAME_TAG_EPOCH: usize = 32;
+export const FRAME_TAG_PAGES: usize = 36;
+export const FRAME_TAGS: usize = 44;
+export const TAGS_MANY: u32 = 3;
+/** What the frame is. */
+export const FRAME_ROLE: usize = 48;
+export const ROLE_PAGE: u32 = 0;
+export const ROLE_LEAF: u32 = 1;
+export const ROLE_ROOT: u32 = 2;
+export const ROLE_LOG: u32 = 3;
 export const WALK_MANY: u32 = 0xffffffff;
 
 /** Address of a frame's entry. */
 // @ts-ignore: decorator
 @inline
 export function frameEntry(frame: u32): usize {
-  return <usize>load<u32>(ARENA, ARENA_FRAME_TABLE) + ((<usize>frame) << 5);
+  return <usize>load<u32>(ARENA, ARENA_FRAME_TABLE) + ((<usize>frame) << 6);
 }
 
 /** Address of a frame's 4096 bytes. */
@@ -64,22 +80,51 @@ export function frameOf(address: usize): u32 {
   return <u32>((address - <usize>load<u32>(ARENA, ARENA_POOL)) >> FRAME_SHIFT);
 }
 
-/** A zeroed frame with one reference, or 0 when the pool is empty. */
-export function frameAlloc(): u32 {
+/** A frame with one reference and any contents, or 0 when the pool is empty. */
+export function frameTake(role: u32): u32 {
   let frame = load<u32>(ARENA, ARENA_FREE_HEAD);
-  if (frame != 0) {
-    store<u32>(ARENA, load<u32>(frameEntry(frame), FRAME_NEXT), ARENA_FREE_HEAD);
-    memory.fill(frameAddress(frame), 0, 4096);
-  } else {
-    frame = load<u32>(ARENA, ARENA_FRAME_FRESH); // never used: still zero
+  if (frame != 0) store<u32>(ARENA, load<u32>(frameEntry(frame), FRAME_NEXT), ARENA_FREE_HEAD);
+  else {
+    frame = load<u32>(ARENA, ARENA_FRAME_FRESH);
     if (frame > load<u32>(ARENA, ARENA_FRAMES_TOTAL)) return 0;
     store<u32>(ARENA, frame + 1, ARENA_FRAME_FRESH);
   }
   store<u32>(ARENA, load<u32>(ARENA, ARENA_FRAMES_FREE) - 1, ARENA_FRAMES_FREE);
   const entry = frameEntry(frame);
-  memory.fill(entry, 0, 32);
+  memory.fill(entry, 0, 64);
   store<u32>(entry, 1, FRAME_REFERENCES);
+  store<u32>(entry, role, FRAME_ROLE);
   return frame;
+}
+
+/** A zeroed frame with one reference, or 0 when the pool is empty. */
+export function frameAlloc(role: u32): u32 {
+  const isFresh = load<u32>(ARENA, ARENA_FREE_HEAD) == 0; // never used: still zero
+  const frame = frameTake(role);
+  if (frame != 0 && !isFresh) memory.fill(frameAddress(frame), 0, 4096);
+  return frame;
+}
+
+/** A frame with the bytes of another, or 0 when the pool is empty. */
+export function frameCopy(from: u32, role: u32): u32 {
+  const frame = frameTake(role);
+  if (frame != 0) memory.copy(frameAddress(frame), frameAddress(from), 4096);
+  return frame;
+}
+
+/** References to a frame. */
+// @ts-ignore: decorator
+@inline
+export function frameReferences(frame: u32): u32 {
+  return load<u32>(frameEntry(frame), FRAME_REFERENCES);
+}
+
+/** One more reference. */
+// @ts-ignore: decorator
+@inline
+export function frameRetain(frame: u32): void {
+  const entry = frameEntry(frame);
+  store<u32>(entry, load<u32>(entry, FRAME_REFERENCES) + 1, FRAME_REFERENCES);
 }
 
 /** Drops one reference; the last one returns the frame to the pool and its chunk to the cache. */

@@ -7,8 +7,8 @@
  * Used by hart/run.ts (probes), mmu/translate.ts (fills), memory doors (drops).
  * Holds   the invalid data tag of slot i is (i ^ 1) << 12, which no address that indexes slot i can
  *         match; the invalid instruction tag is 1, which no page address equals. A frame read by a
- *         walk in this epoch, or with decoded code, has no write tag. The epoch ends when nothing
- *         at all is cached.
+ *         walk in this epoch, or with decoded code, or that is shared, or whose page some open log
+ *         has no mark of, has no write tag. The epoch ends when nothing at all is cached.
  *
  *   data entry          tag u64 │ host address - virtual address u32 │ -        16 bytes
  *   instruction entry   page u64 │ chunk u32 │ -                                16 bytes
@@ -24,7 +24,19 @@ import {
   ZERO_PAGE,
   workAdd,
 } from "../memory/arena";
-import { FRAME_WRITE_EPOCH, frameAddress, frameEntry } from "../memory/frames";
+import {
+  FRAME_CHUNK,
+  FRAME_STORES,
+  FRAME_TAGS,
+  FRAME_TAG_EPOCH,
+  FRAME_TAG_PAGES,
+  FRAME_WALK_EPOCH,
+  FRAME_WALK_REGION,
+  FRAME_WRITE_EPOCH,
+  TAGS_MANY,
+  frameAddress,
+  frameEntry,
+} from "../memory/frames";
 
 export const TLB_SLOTS: u32 = 1024;
 export const TLB_MASK: u32 = (TLB_SLOTS - 1) << 4;
@@ -161,15 +173,34 @@ function logFill(base: usize, regime: u32, slot: u32): void {
   store<u32>(base + LOG_OFFSET, count + 1);
 }
 
-/** Installs a read tag for the page of `va`, whose bytes are at `host`. */
-export function tlbFillRead(hart: u32, regime: u32, va: u64, host: usize): void {
+/** Notes that the virtual page of `va` has a tag for a frame. */
+function tagNote(entry: usize, va: u64): void {
+  const page = <u32>(va >> FRAME_SHIFT);
+  const epoch = load<u32>(ARENA, ARENA_EPOCH);
+  if (load<u32>(entry, FRAME_TAG_EPOCH) != epoch) {
+    store<u32>(entry, epoch, FRAME_TAG_EPOCH);
+    store<u32>(entry, page, FRAME_TAG_PAGES);
+    store<u32>(entry, 1, FRAME_TAGS);
+    return;
+  }
+  const tags = load<u32>(entry, FRAME_TAGS);
+  if (load<u32>(entry, FRAME_TAG_PAGES) == page || tags == TAGS_MANY) return;
+  if (tags == 2 && load<u32>(entry, FRAME_TAG_PAGES + 4) == page) return;
+  if (tags == 1) store<u32>(entry, page, FRAME_TAG_PAGES + 4);
+  store<u32>(entry, tags + 1, FRAME_TAGS);
+}
+
+/** Installs a read tag for the page of `va`, whose bytes are in `frame`; 0 is the page of zeros. */
+export function tlbFillRead(hart: u32, regime: u32, va: u64, frame: u32): void {
   const slot = <u32>(va >> FRAME_SHIFT) & (TLB_SLOTS - 1);
   const base = tlbOf(hart);
   const at = base + <usize>regime * TLB_REGIME + ((<usize>slot) << 4);
   const page = va & ~0xfff;
+  const host = frame == 0 ? ZERO_PAGE : frameAddress(frame);
   store<u64>(at, page);
   store<u32>(at, <u32>host - <u32>page, TLB_ADDEND);
-  if (host == ZERO_PAGE) store<u32>(ARENA, 1, ARENA_ZERO_MAPPED);
+  if (frame == 0) store<u32>(ARENA, 1, ARENA_ZERO_MAPPED);
+  else tagNote(frameEntry(frame), va);
   logFill(base, regime, slot);
 }
 
@@ -184,6 +215,7 @@ export function tlbFillWrite(hart: u32, regime: u32, va: u64, frame: u32): void 
   store<u64>(at, page, TLB_WRITE);
   store<u32>(at, <u32>frameAddress(frame) - <u32>page, TLB_WRITE + TLB_ADDEND);
   store<u32>(frameEntry(frame), load<u32>(ARENA, ARENA_EPOCH), FRAME_WRITE_EPOCH);
+  tagNote(frameEntry(frame), va);
   logFill(base, regime, slot);
 }
 
@@ -224,12 +256,82 @@ function dropHost(host: usize, offset: usize): void {
   }
 }
 
+/** Drops the tags that lead to a frame, by where they are noted to be. */
+function tagsDrop(frame: u32, offset: usize): void {
+  const entry = frameEntry(frame);
+  if (load<u32>(entry, FRAME_TAG_EPOCH) != load<u32>(ARENA, ARENA_EPOCH)) return;
+  const host = frameAddress(frame);
+  const tags = load<u32>(entry, FRAME_TAGS);
+  if (tags == TAGS_MANY) {
+    dropHost(host, offset);
+    return;
+  }
+  workAdd(32 * tags);
+  for (let tag: u32 = 0; tag < tags; tag++) {
+    const slot = load<u32>(entry + ((<usize>tag) << 2), FRAME_TAG_PAGES) & (TLB_SLOTS - 1);
+    for (let hart: u32 = 0; hart < 8; hart++) {
+      const at = tlbOf(hart) + ((<usize>slot) << 4) + offset;
+      for (let regime: usize = 0; regime < 4; regime++) {
+        dropIfAt(at + regime * TLB_REGIME, slot, host);
+      }
+    }
+  }
+}
+
 /** Takes every write tag of a frame away, if it can have one. */
 export function writeTagsDrop(frame: u32): void {
   const entry = frameEntry(frame);
   if (load<u32>(entry, FRAME_WRITE_EPOCH) != load<u32>(ARENA, ARENA_EPOCH)) return;
   store<u32>(entry, 0, FRAME_WRITE_EPOCH);
-  dropHost(frameAddress(frame), TLB_WRITE);
+  tagsDrop(frame, TLB_WRITE);
+}
+
+/**
+ * Takes every write tag away, if the machine is in the slot: its pages are shared from now on, or
+ * marked in another log.
+ */
+export function slotTagsDropWrite(machine: usize): void {
+  if (<usize>load<u32>(ARENA, ARENA_SLOT_OWNER) != machine) return;
+  for (let hart: u32 = 0; hart < 8; hart++) {
+    const base = tlbOf(hart);
+    const count = load<u32>(base + LOG_OFFSET);
+    if (count >= LOG_MAX) {
+      for (let regime: usize = 0; regime < 4; regime++)
+        memory.copy(base + regime * TLB_REGIME + TLB_WRITE, TLB_TEMPLATE, TLB_ARRAY);
+      continue;
+    }
+    for (let index: u32 = 0; index < count; index++) {
+      const word = logged(base, index);
+      const at = base + <usize>(word >> 10) * TLB_REGIME + ((<usize>(word & 1023)) << 4);
+      store<u64>(at, (<u64>((word & 1023) ^ 1)) << 12, TLB_WRITE);
+    }
+  }
+}
+
+/** A frame goes from a machine: nothing of it stays cached for that machine. */
+export function frameLeaves(machine: usize, frame: u32): void {
+  if (<usize>load<u32>(ARENA, ARENA_SLOT_OWNER) != machine) return;
+  writeTagsDrop(frame);
+  tagsDrop(frame, 0);
+  const entry = frameEntry(frame);
+  if (load<u32>(entry, FRAME_CHUNK) != 0) instructionDropAll();
+  if (load<u32>(entry, FRAME_WALK_EPOCH) == load<u32>(ARENA, ARENA_EPOCH)) tlbDropAll(machine);
+}
+
+/**
+ * A machine's page has a copy in the place of a frame that it shared: what was translated through
+ * the old one stays right, and the copy stands for it.
+ */
+export function frameMoved(machine: usize, from: u32, to: u32): void {
+  if (<usize>load<u32>(ARENA, ARENA_SLOT_OWNER) != machine) return;
+  tagsDrop(from, 0);
+  const old = frameEntry(from);
+  const entry = frameEntry(to);
+  if (load<u32>(old, FRAME_CHUNK) != 0) instructionDropAll();
+  if (load<u32>(old, FRAME_WALK_EPOCH) != load<u32>(ARENA, ARENA_EPOCH)) return;
+  store<u32>(entry, load<u32>(old, FRAME_WALK_EPOCH), FRAME_WALK_EPOCH);
+  store<u32>(entry, load<u32>(old, FRAME_WALK_REGION), FRAME_WALK_REGION);
+  store<u32>(entry, load<u32>(old, FRAME_STORES), FRAME_STORES);
 }
 
 /** A ZERO page became a frame: read tags that lead to the shared zero page may be stale. */

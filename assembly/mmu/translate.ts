@@ -34,7 +34,7 @@ import {
   frameAddress,
   frameEntry,
 } from "../memory/frames";
-import { ramPage, stage2Frame, stage2Own, stage2Read } from "../memory/stage2";
+import { ABSENT, absentNote, ramPage, stage2Frame, stage2Own } from "../memory/stage2";
 import { watchInPage, watchNote } from "../hart/break";
 import { MENVCFG_ADUE } from "../hart/state";
 import { pmpAllows, pmpPageUniform } from "./pmp";
@@ -45,16 +45,20 @@ import {
   tlbFillRead,
   tlbFillWrite,
   writeTagsDrop,
-  zeroTagsDrop,
 } from "./tlb";
 
 export const ACCESS_LOAD: u32 = 0;
 export const ACCESS_STORE: u32 = 1;
 export const ACCESS_FETCH: u32 = 2;
 
-/** Outcomes beside 0 (done): a trap is described in HART_TRAP_*; the frame pool is empty. */
+/**
+ * Outcomes beside 0 (done): a trap is described in HART_TRAP_*; the frame pool is empty; the page
+ * in MACHINE_EXIT_PAGE is not here. The last two leave nothing done that doing it again would
+ * change.
+ */
 export const TRANSLATE_TRAP: u32 = 1;
 export const TRANSLATE_MEMORY: u32 = 2;
+export const TRANSLATE_PAGE: u32 = 3;
 
 const MSTATUS_SUM: u64 = 1 << 18;
 const MSTATUS_MXR: u64 = 1 << 19;
@@ -108,26 +112,27 @@ function leafAllows(pte: u64, access: u32, priv: u32, mstatus: u64): bool {
 }
 
 /**
- * Sets A (and D) in memory when the leaf lacks them. False: a page fault is due; access-fault cases
- * never get here.
+ * Sets A (and D) in memory when the leaf lacks them. 0; TRANSLATE_TRAP when a page fault is due
+ * (not described yet), access-fault cases never get here; or TRANSLATE_MEMORY.
  */
-function accessedSet(machine: usize, at: u64, pte: u64, access: u32): bool {
+function accessedSet(machine: usize, at: u64, pte: u64, access: u32): u32 {
   const wanted = PTE_A | (access == ACCESS_STORE ? PTE_D : 0);
-  if ((pte & wanted) == wanted) return true;
-  if ((load<u64>(RUN, HART_MENVCFG) & MENVCFG_ADUE) == 0) return false; // Svade
-  // it holds a valid entry, so it is no ZERO page
+  if ((pte & wanted) == wanted) return 0;
+  if ((load<u64>(RUN, HART_MENVCFG) & MENVCFG_ADUE) == 0) return TRANSLATE_TRAP; // Svade
+  // it holds a valid entry, so it is here
   const frame = stage2Own(machine, ramPage(machine, at));
+  if (frame == 0) return TRANSLATE_MEMORY;
   if (load<u32>(frameEntry(frame), FRAME_CHUNK) != 0) {
     // not frameChanging: the entry still maps the same page
     chunkRelease(frameEntry(frame));
     instructionDropAll();
   }
   store<u64>(frameAddress(frame) + <usize>(at & 0xfff), pte | wanted);
-  return true;
+  return 0;
 }
 
 /**
- * Walks the tables for `va`. 0 with the address in HART_PHYSICAL, or a trap. `priv` is the
+ * Walks the tables for `va`. 0 with the address in HART_PHYSICAL, or TRANSLATE_*. `priv` is the
  * effective privilege. Privileged 4.3.2.
  */
 export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
@@ -152,6 +157,10 @@ export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
     if (checksPmp && !pmpAllows(at, 8, 1, 1)) return faultSet(access, true, va);
     const frame = stage2Frame(machine, page);
     if (frame == 0) return faultSet(access, false, va);
+    if (frame == ABSENT) {
+      absentNote(machine, page);
+      return TRANSLATE_PAGE;
+    }
     const pte = load<u64>(frameAddress(frame) + <usize>(at & 0xfff));
     if ((pte & PTE_V) == 0 || (pte & (PTE_R | PTE_W)) == PTE_W || (pte & PTE_RESERVED) != 0) {
       return faultSet(access, false, va);
@@ -176,7 +185,9 @@ export function walk(machine: usize, va: u64, access: u32, priv: u32): u32 {
     ) {
       return faultSet(access, true, va);
     }
-    if (!accessedSet(machine, at, pte, access)) return faultSet(access, false, va);
+    const outcome = accessedSet(machine, at, pte, access);
+    if (outcome == TRANSLATE_TRAP) return faultSet(access, false, va);
+    if (outcome != 0) return outcome;
     store<u64>(RUN, next | (va & span), HART_PHYSICAL);
     return 0;
   }
@@ -198,7 +209,8 @@ export function translateData(machine: usize, va: u64, bytes: u32, access: u32):
 /** `mayFill` is false when each access of the page is to be looked at. */
 function translateFill(machine: usize, va: u64, bytes: u32, access: u32, mayFill: bool): u32 {
   const priv = load<u32>(RUN, HART_DATA_PRIV);
-  if (walk(machine, va, access, priv) != 0) return TRANSLATE_TRAP;
+  const outcome = walk(machine, va, access, priv);
+  if (outcome != 0) return outcome;
   const physical = load<u64>(RUN, HART_PHYSICAL);
   const right: u32 = access == ACCESS_STORE ? 2 : 1;
   if (!pmpAllows(physical, bytes, right, priv)) return faultSet(access, true, va);
@@ -208,19 +220,20 @@ function translateFill(machine: usize, va: u64, bytes: u32, access: u32, mayFill
   const regime = load<u32>(RUN, HART_REGIME);
   const isUniform = load<u32>(RUN, HART_PMP_ACTIVE) == 0 || pmpPageUniform(physical);
   const isPlain = mayFill && isUniform;
-  if (access == ACCESS_LOAD) {
+  const isLoad = access == ACCESS_LOAD;
+  const frame = isLoad ? stage2Frame(machine, page) : stage2Own(machine, page);
+  if (frame == ABSENT) {
+    absentNote(machine, page);
+    return TRANSLATE_PAGE;
+  }
+  if (isLoad) {
     if (isPlain) {
       store<u64>(machine, load<u64>(machine, MACHINE_COUNT_FILLS) + 1, MACHINE_COUNT_FILLS);
-      tlbFillRead(hart, regime, va, stage2Read(machine, page));
+      tlbFillRead(hart, regime, va, frame);
     }
     return 0;
   }
-  let frame = stage2Frame(machine, page);
-  if (frame == 0) {
-    frame = stage2Own(machine, page);
-    if (frame == 0) return TRANSLATE_MEMORY;
-    zeroTagsDrop();
-  }
+  if (frame == 0) return TRANSLATE_MEMORY;
   const entry = frameEntry(frame);
   if (
     isPlain &&

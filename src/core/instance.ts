@@ -35,7 +35,26 @@ export interface CoreExports extends Record<string, unknown> {
   hartCsrRead(machine: number, hart: number, csr: number): number;
   hartCsrWrite(machine: number, hart: number, csr: number, low: number, high: number): number;
   tlbEntryRead(machine: number, hart: number, array: number, slot: number): number;
-  machineDigestPages(machine: number): void;
+  machineDigestPages(machine: number): number;
+  machineFork(parent: number): number;
+  machineFrames(machine: number, isOwn: number): number;
+  machineRetain(machine: number): number;
+  machineRevert(machine: number, root: number): number;
+  rootRelease(root: number): void;
+  rootCount(root: number, isOwn: number): number;
+  rootPages(root: number, page: number, pages: number): number;
+  rootCompare(first: number, second: number, page: number, pages: number): number;
+  rootAddress(root: number, page: number): number;
+  rootDigest(root: number, pages: number): number;
+  dirtyLogOpen(machine: number): number;
+  dirtyLogClose(machine: number, log: number): void;
+  dirtyLogCount(machine: number, log: number): number;
+  dirtyLogTest(machine: number, log: number, page: number): number;
+  dirtyLogHarvest(machine: number, log: number): number;
+  pageKind(machine: number, page: number): number;
+  pageSlot(machine: number, page: number): number;
+  pageArrive(machine: number, page: number, isZero: number): number;
+  pagesLeave(machine: number, page: number, count: number, kind: number, slot: number): number;
 }
 
 /** Pages of WebAssembly memory are 64 KiB, whatever the guest's are. */

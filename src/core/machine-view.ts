@@ -2,13 +2,15 @@
  * machine-view: the control plane's window on one machine of the core: its block, its harts, its
  * exits.
  *
- * Owns    the machine in the core from `create` to `dispose`.
+ * Owns    the machine in the core from `create` or `fork` to `dispose`.
  * Used by machine/: the runner, the boot, the bus, the digest.
  * Holds   64-bit counts and ticks are numbers: at 10^9 slots a second 2^53 lasts a hundred days of
  *         compute.
  */
 import {
+  FRAME_BYTES,
   HARTS_MAX,
+  LOGS_MAX,
   MACHINE_CLOCK,
   MACHINE_COUNT_DECODES,
   MACHINE_COUNT_FILLS,
@@ -18,27 +20,32 @@ import {
   MACHINE_DIGEST,
   MACHINE_EXIT_ADDRESS,
   MACHINE_EXIT_HART,
+  MACHINE_EXIT_PAGE,
   MACHINE_EXIT_SIZE,
   MACHINE_EXIT_VALUE,
   MACHINE_EXIT_WRITE,
-  MACHINE_FRAMES,
   MACHINE_HOST_RATE,
   MACHINE_HOST_SLOTS,
   MACHINE_HOST_SPAN,
   MACHINE_HOST_TICKS,
   MACHINE_IDLE_TICKS,
   MACHINE_IDLE_UNTIL,
+  MACHINE_LOGS,
   MACHINE_RETIRED,
   MACHINE_SATP_MAX,
   MACHINE_SBI,
   MACHINE_SLOTS,
   MACHINE_TOHOST,
+  NO_FRAME,
+  NOT_HERE,
 } from "../../assembly/layout.ts";
 import { VmError } from "../errors.ts";
 import { BlockView } from "./block-view.ts";
+import { DirtyLog } from "./dirty-log.ts";
 import { HartView } from "./hart-view.ts";
 import type { Core } from "./instance.ts";
 import { MemoryView } from "./memory-view.ts";
+import { RetainedRoot } from "./root.ts";
 
 /** Modes of satp, by name. */
 const SATP_MODES = { sv39: 8, sv48: 9, sv57: 10 } as const;
@@ -68,15 +75,18 @@ export interface CoreCounters {
 export class MachineView extends BlockView {
   readonly harts: readonly HartView[];
   readonly memory: MemoryView;
+  readonly ramPages: number;
+  #isGone = false;
 
-  private constructor(core: Core, address: number, shape: MachineShape) {
+  private constructor(core: Core, address: number, ramPages: number, hartCount: number) {
     super(core, address);
+    this.ramPages = ramPages;
     const harts: HartView[] = [];
-    for (let index = 0; index < shape.harts && index < HARTS_MAX; index++) {
+    for (let index = 0; index < hartCount && index < HARTS_MAX; index++) {
       harts.push(new HartView(core, core.exports.machineHart(this.address, index)));
     }
     this.harts = harts;
-    this.memory = new MemoryView(core, this.address, shape.ramPages);
+    this.memory = new MemoryView(core, this.address, ramPages);
   }
 
   /**
@@ -89,14 +99,106 @@ export class MachineView extends BlockView {
       const text = `no room for another machine: ${core.framesFree} frames are free`;
       throw new VmError("no-memory", `${text}; dispose a machine or raise machinesMax`);
     }
-    const view = new MachineView(core, address, shape);
+    const view = new MachineView(core, address, shape.ramPages, shape.harts);
     view.set32(MACHINE_SATP_MAX, SATP_MODES[shape.mmu ?? "sv57"]);
     return view;
   }
 
+  /**
+   * A machine that is what `parent` is now: harts copied, every page shared. Its logs, counters and
+   * debugger are its own. Throws "no-memory" when blocks or frames ran out.
+   */
+  static fork(parent: MachineView): MachineView {
+    const { core } = parent;
+    const address = core.exports.machineFork(parent.address) >>> 0;
+    if (address === 0) {
+      const text = `no room for another machine: ${core.framesFree} frames are free`;
+      throw new VmError("no-memory", `${text}; dispose a machine or raise machinesMax`);
+    }
+    return new MachineView(core, address, parent.ramPages, parent.harts.length);
+  }
+
   /** Gives every frame back. The view must not be used afterwards. */
   dispose(): void {
+    this.#isGone = true;
     this.core.exports.machineDelete(this.address);
+  }
+
+  // ---- pages: see root.ts and dirty-log.ts ----
+
+  /**
+   * All pages as they are now. The machine goes on copy-on-write. Throws "no-memory" when no frame
+   * is free.
+   */
+  retainRoot(): RetainedRoot {
+    const root = this.core.exports.machineRetain(this.address) >>> 0;
+    if (root === 0) throw new VmError("no-memory", "no frame is free for another root");
+    return new RetainedRoot(this.core, root, this.ramPages);
+  }
+
+  /**
+   * RAM becomes what `root` holds: a root of this host and of as much RAM. Every open log gets what
+   * changed; harts stay as they are. Returns how many pages changed.
+   */
+  revertTo(root: RetainedRoot): number {
+    if (root.core !== this.core || root.ramPages !== this.ramPages) {
+      throw new VmError("bad-argument", "a root of the same host and of equal RAM can be taken");
+    }
+    return this.core.exports.machineRevert(this.address, root.handle) >>> 0;
+  }
+
+  /**
+   * Opens a dirty log, with nothing marked. Throws "limit" when 8 are open, "no-memory" when no
+   * frame is free.
+   */
+  openLog(): DirtyLog {
+    const log = this.core.exports.dirtyLogOpen(this.address) >>> 0;
+    if (log === 0) {
+      const isFull = this.get32(MACHINE_LOGS) === 2 ** LOGS_MAX - 1;
+      if (isFull) throw new VmError("limit", `${LOGS_MAX} dirty logs are open: close one`);
+      throw new VmError("no-memory", "no frame is free for a dirty log");
+    }
+    return new DirtyLog(this.core, this.address, log - 1, () => this.#isGone);
+  }
+
+  /** Frames that this machine alone holds, tables and logs included. */
+  get framesOwn(): number {
+    return this.core.exports.machineFrames(this.address, 1) >>> 0;
+  }
+
+  /** What a page is: one of KIND_*. */
+  pageKind(page: number): number {
+    return this.core.exports.pageKind(this.address, page) >>> 0;
+  }
+
+  /** Of a page that is not here: where it is, as pagesLeave was told. */
+  pageSlot(page: number): number {
+    return this.core.exports.pageSlot(this.address, page) >>> 0;
+  }
+
+  /** The page that EXIT_PAGE, or a call of `memory` that found it absent, asks for. */
+  get exitPage(): number {
+    return this.get32(MACHINE_EXIT_PAGE);
+  }
+
+  /**
+   * The bytes of a page that is not here; null for zeros. Its location changes, not its content: no
+   * log is marked. False when no frame is free. Throws "bad-state" when the page is here.
+   */
+  pageArrive(page: number, bytes: Uint8Array | null): boolean {
+    const at = this.core.exports.pageArrive(this.address, page, bytes === null ? 1 : 0) >>> 0;
+    if (at === NOT_HERE) throw new VmError("bad-state", `page ${page} is here already`);
+    if (at === NO_FRAME) return false;
+    if (bytes !== null) this.core.u8.set(bytes.subarray(0, FRAME_BYTES), at);
+    return true;
+  }
+
+  /**
+   * `count` pages from `page` on leave for `kind` (KIND_SWAP_MEM ... KIND_BASE): page + i is in
+   * `slot` + i from now on. Returns how many left before one could not.
+   */
+  pagesLeave(page: number, count: number, kind: number, slot: number): number {
+    return this.core.exports.pagesLeave(this.address, page, count, kind, slot) >>> 0;
   }
 
   /**
@@ -157,9 +259,9 @@ export class MachineView extends BlockView {
     return this.getNumber(MACHINE_IDLE_TICKS);
   }
 
-  /** Frames held by this machine, tables included. */
+  /** Frames that this machine names, shared or not, tables and logs included. */
   get frames(): number {
-    return this.get32(MACHINE_FRAMES);
+    return this.core.exports.machineFrames(this.address, 0) >>> 0;
   }
 
   set hasSbi(value: boolean) {
@@ -213,9 +315,15 @@ export class MachineView extends BlockView {
     this.set32(MACHINE_HOST_SPAN, span);
   }
 
-  /** Hash of every non-zero page with its number: 32 bytes, copied out. */
+  /**
+   * Hash of every non-zero page with its number: 32 bytes, copied out. Throws "not-found" when a
+   * page is not here.
+   */
   digestPages(): Uint8Array {
-    this.core.exports.machineDigestPages(this.address);
+    if (this.core.exports.machineDigestPages(this.address) === 0) {
+      const text = `page ${this.exitPage} is not in memory: no digest without it`;
+      throw new VmError("not-found", text);
+    }
     return this.bytesAt(MACHINE_DIGEST, DIGEST_BYTES).slice();
   }
 

@@ -7,18 +7,25 @@
  * Holds   an address that the core returned is used before the core is called again: the next call
  *         may move the page.
  */
-import { FRAME_BYTES, FRAME_SHIFT } from "../../assembly/layout.ts";
+import { FRAME_BYTES, FRAME_SHIFT, NO_FRAME, NOT_HERE } from "../../assembly/layout.ts";
 import type { Core } from "./instance.ts";
 
 /** Guest physical address of the first byte of RAM, as on QEMU's virt. */
 export const RAM_BASE = 0x8000_0000;
+const RAM_GFN = RAM_BASE / FRAME_BYTES;
 
 /** Guest RAM of one machine. */
 export class MemoryView {
   /** First address behind RAM. */
   readonly end: number;
+  /**
+   * Asked for RAM page `page` when it is not here: true when it has arrived. Without an answer, or
+   * with false, the call fails.
+   */
+  bringPage: ((page: number) => boolean) | null = null;
   readonly #core: Core;
   readonly #machine: number;
+  #isAbsent = false;
 
   constructor(core: Core, machine: number, ramPages: number) {
     this.#core = core;
@@ -31,14 +38,19 @@ export class MemoryView {
     return gpa >= RAM_BASE && bytes >= 0 && gpa + bytes <= this.end;
   }
 
-  /** Copies out of the guest; false, and nothing copied, when any byte lies outside RAM. */
+  /**
+   * Copies out of the guest; false when any byte lies outside RAM (nothing is copied then) or in a
+   * page that is absent and does not come at once: `isAbsent` says so.
+   */
   read(gpa: number, target: Uint8Array): boolean {
+    this.#isAbsent = false;
     if (!this.contains(gpa, target.length)) return false;
     for (let done = 0; done < target.length; ) {
       const from = gpa + done;
       const inPage = from % FRAME_BYTES;
       const count = Math.min(FRAME_BYTES - inPage, target.length - done);
-      const page = this.#core.exports.pageRead(this.#machine, from / FRAME_BYTES) >>> 0;
+      const page = this.#page(this.#core.exports.pageRead, from);
+      if (page === 0) return false;
       target.set(this.#core.u8.subarray(page + inPage, page + inPage + count), done);
       done += count;
     }
@@ -46,19 +58,20 @@ export class MemoryView {
   }
 
   /**
-   * Copies into the guest; false, and nothing copied, when any byte lies outside RAM or frames ran
-   * out.
+   * Copies into the guest; false, and nothing copied, when any byte lies outside RAM, in a page
+   * that is absent, or frames ran out.
    */
   write(gpa: number, bytes: Uint8Array): boolean {
     if (bytes.length > FRAME_BYTES - (gpa % FRAME_BYTES) && !this.reserve(gpa, bytes.length)) {
       return false;
     }
+    this.#isAbsent = false;
     if (!this.contains(gpa, bytes.length)) return false;
     for (let done = 0; done < bytes.length; ) {
       const to = gpa + done;
       const inPage = to % FRAME_BYTES;
       const count = Math.min(FRAME_BYTES - inPage, bytes.length - done);
-      const page = this.#core.exports.pageWrite(this.#machine, to / FRAME_BYTES) >>> 0;
+      const page = this.#page(this.#core.exports.pageWrite, to);
       if (page === 0) return false;
       this.#core.u8.set(bytes.subarray(done, done + count), page + inPage);
       done += count;
@@ -67,16 +80,33 @@ export class MemoryView {
   }
 
   /**
-   * Makes [gpa, gpa + bytes) writable without another frame; false when that is outside RAM or
-   * frames ran out.
+   * Makes [gpa, gpa + bytes) writable without another frame; false when that is outside RAM, a page
+   * is absent, or frames ran out.
    */
   reserve(gpa: number, bytes: number): boolean {
+    this.#isAbsent = false;
     if (!this.contains(gpa, bytes)) return false;
     const last = (gpa + bytes - 1) / FRAME_BYTES;
     for (let gfn = Math.floor(gpa / FRAME_BYTES); gfn <= last; gfn++) {
-      if (this.#core.exports.pageWrite(this.#machine, gfn) >>> 0 === 0) return false;
+      if (this.#page(this.#core.exports.pageWrite, gfn * FRAME_BYTES) === 0) return false;
     }
     return true;
+  }
+
+  /** True when the last call failed for a page that is not here: the machine's `exitPage`. */
+  get isAbsent(): boolean {
+    return this.#isAbsent;
+  }
+
+  /** Address of the page that holds `gpa`, asked for with pageRead or pageWrite; 0 for none. */
+  #page(ask: (machine: number, gfn: number) => number, gpa: number): number {
+    const gfn = gpa / FRAME_BYTES;
+    let page = ask(this.#machine, gfn) >>> 0;
+    if (page === NOT_HERE && this.bringPage?.(Math.floor(gfn) - RAM_GFN) === true) {
+      page = ask(this.#machine, gfn) >>> 0;
+    }
+    this.#isAbsent = page === NOT_HERE;
+    return this.#isAbsent ? NO_FRAME : page;
   }
 
   /** A doubleword, or null outside RAM. */

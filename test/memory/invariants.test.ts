@@ -4,7 +4,7 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { MACHINE_FRAMES, MACHINE_ROOT } from "../../assembly/layout.ts";
+import { MACHINE_LOG_FRAMES, MACHINE_ROOT } from "../../assembly/layout.ts";
 import type { Core } from "../../src/core/instance.ts";
 import type { MachineView } from "../../src/core/machine-view.ts";
 import { makeCore } from "../mmu/core.ts";
@@ -39,9 +39,9 @@ const BREAKS: readonly [name: string, pattern: RegExp, (c: Core, m: MachineView)
   ],
   ["a lost frame", /counted free/, (core) => void core.u32[addressOf(core, "free", 0) / 4]--],
   [
-    "a miscounted machine",
-    /the machine counts/,
-    (_core, machine) => machine.set32(MACHINE_FRAMES, 9),
+    "a log that was never closed",
+    /is closed and holds frame/,
+    (_core, machine) => machine.set32(MACHINE_LOG_FRAMES, 9),
   ],
   ["a root that is no frame", /frame 0 named/, (_core, machine) => machine.set32(MACHINE_ROOT, 0)],
   [

@@ -1,7 +1,7 @@
 /**
  * invariants: walks everything in the arena that is derived or counted, from outside, and says what
- * does not hold: reference counts, the free list, decode chunks, and every tag in every TLB
- * (DESIGN.md sections 2 and 3).
+ * does not hold: reference counts, sharing, the free list, decode chunks, dirty logs, and every tag
+ * in every TLB (DESIGN.md sections 2 and 3).
  *
  * Used by the suites of test/memory and test/mmu after what they do.
  * Holds   offsets come from the sources of the core themselves, so that none is stated twice.
@@ -13,15 +13,23 @@ import {
   FRAME_BYTES,
   KIND_FRAME,
   KIND_ZERO,
+  KINDS,
   LEAF_ENTRIES,
-  MACHINE_FRAMES,
+  LOG_SUMMARIES,
+  LOG_WINDOW_SHIFT,
+  LOG_WINDOW_WORDS,
+  LOG_WINDOWS,
+  LOGS_MAX,
   MACHINE_HARTS,
+  MACHINE_LOG_FRAMES,
+  MACHINE_LOGS,
   MACHINE_RAM_PAGES,
   MACHINE_ROOT,
   ROOT_SLOTS,
 } from "../../assembly/layout.ts";
 import type { Core } from "../../src/core/instance.ts";
 import type { MachineView } from "../../src/core/machine-view.ts";
+import type { RetainedRoot } from "../../src/core/root.ts";
 
 const SOURCES = fileURLToPath(new URL("../../../assembly/", import.meta.url));
 
@@ -58,11 +66,11 @@ const K = new Proxy(readConstants(), {
 const HARTS_SLOT = 8;
 const REGIMES = 4;
 
-/** What the frames of one machine are. */
+/** What one root leads to. */
 interface Owned {
-  /** Times that each frame is named. */
-  readonly named: Map<number, number>;
-  readonly pages: Set<number>;
+  readonly pages: ReadonlySet<number>;
+  /** Frames that nobody else leads to: those that may be written. */
+  readonly own: ReadonlySet<number>;
 }
 
 /** Collects complaints about one arena. */
@@ -100,40 +108,103 @@ class Walker {
 
   // ---- stage 2 ----
 
-  owned(machine: MachineView): Owned {
-    const named = new Map<number, number>();
-    const pages = new Set<number>();
-    const name = (frame: number) => {
-      if (frame === 0 || frame > this.arena("ARENA_FRAMES_TOTAL")) this.say(`frame ${frame} named`);
-      named.set(frame, (named.get(frame) ?? 0) + 1);
-    };
-    const root = machine.get32(MACHINE_ROOT);
-    name(root);
+  /** Times that each frame is named: by root slots, by entries of distinct leaves, by logs. */
+  readonly named = new Map<number, number>();
+  readonly #leaves = new Set<number>();
+
+  name(frame: number, role: string): void {
+    if (frame === 0 || frame > this.arena("ARENA_FRAMES_TOTAL")) this.say(`frame ${frame} named`);
+    this.named.set(frame, (this.named.get(frame) ?? 0) + 1);
+    const found = this.entry(frame, "FRAME_ROLE");
+    if (found !== K[role]) this.say(`frame ${frame} is no ${role} but ${found}`);
+  }
+
+  /** Names everything under a root. */
+  root(root: number, ramPages: number): void {
+    this.name(root, "ROLE_ROOT");
     for (let slot = 0; slot < ROOT_SLOTS; slot++) {
       const leaf = this.u32(this.frameAddress(root) + slot * 4);
       if (leaf === 0) continue;
-      name(leaf);
+      this.name(leaf, "ROLE_LEAF");
+      if (this.#leaves.has(leaf)) continue;
+      this.#leaves.add(leaf);
       for (let index = 0; index < LEAF_ENTRIES; index++) {
         const entry = this.u64(this.frameAddress(leaf) + index * 8);
         const [kind, frame] = [Number(entry & 15n), Number(entry >> 32n)];
         const page = slot * LEAF_ENTRIES + index;
         if (kind === KIND_FRAME) {
-          name(frame);
-          pages.add(frame);
-          if (page >= machine.get32(MACHINE_RAM_PAGES)) this.say(`page ${page} is beyond RAM`);
-        } else if (kind !== KIND_ZERO || entry !== 0n) this.say(`page ${page}: entry ${entry}`);
+          this.name(frame, "ROLE_PAGE");
+          if (page >= ramPages) this.say(`page ${page} is beyond RAM`);
+        } else if (
+          kind >= KINDS ||
+          (kind === KIND_ZERO && entry !== 0n) ||
+          (entry & 0xf0n) !== 0n
+        ) {
+          this.say(`page ${page}: entry ${entry}`);
+        }
       }
     }
-    let count = 0;
-    for (const times of named.values()) count += times;
-    const held = machine.get32(MACHINE_FRAMES);
-    if (held !== count) this.say(`the machine counts ${held} frames and names ${count}`);
-    return { named, pages };
+  }
+
+  /** What is under a root, once everything is named. */
+  owned(root: number): Owned {
+    const pages = new Set<number>();
+    const own = new Set<number>();
+    for (let slot = 0; slot < ROOT_SLOTS; slot++) {
+      const leaf = this.u32(this.frameAddress(root) + slot * 4);
+      if (leaf === 0) continue;
+      for (let index = 0; index < LEAF_ENTRIES; index++) {
+        const entry = this.u64(this.frameAddress(leaf) + index * 8);
+        if (Number(entry & 15n) !== KIND_FRAME) continue;
+        const frame = Number(entry >> 32n);
+        pages.add(frame);
+        const isOwn = this.named.get(leaf) === 1 && this.named.get(frame) === 1;
+        if (isOwn) own.add(frame);
+      }
+    }
+    return { pages, own };
+  }
+
+  /** A machine's root and its logs; a summary bit covers every word with a mark. */
+  machine(machine: MachineView): void {
+    const before = [...this.named.values()].reduce((sum, times) => sum + times, 0);
+    const seen = this.#leaves.size;
+    const ramPages = machine.get32(MACHINE_RAM_PAGES);
+    this.root(machine.get32(MACHINE_ROOT), ramPages);
+    const open = machine.get32(MACHINE_LOGS);
+    for (let log = 0; log < LOGS_MAX; log++) {
+      const frame = machine.get32(MACHINE_LOG_FRAMES + log * 4);
+      if (((open >> log) & 1) === 0) {
+        if (frame !== 0) this.say(`log ${log} is closed and holds frame ${frame}`);
+        continue;
+      }
+      this.name(frame, "ROLE_LOG");
+      this.#log(this.frameAddress(frame), ramPages);
+    }
+    if (seen !== 0 || before !== 0) return;
+    const count = [...this.named.values()].reduce((sum, times) => sum + times, 0);
+    if (machine.frames !== count) {
+      this.say(`the machine counts ${machine.frames} frames and names ${count}`);
+    }
+  }
+
+  #log(header: number, ramPages: number): void {
+    for (let window = 0; window < Math.ceil(ramPages / 2 ** LOG_WINDOW_SHIFT); window++) {
+      const bits = this.u32(header + LOG_WINDOWS + window * 4);
+      this.name(bits, "ROLE_LOG");
+      const summary = this.u64(header + LOG_SUMMARIES + window * 8);
+      for (let word = 0; word < LOG_WINDOW_WORDS; word++) {
+        if (this.u64(this.frameAddress(bits) + word * 8) === 0n) continue;
+        const isNoted = ((summary >> BigInt(word >> 6)) & 1n) !== 0n;
+        if (!isNoted) this.say(`a mark in word ${word} that its summary denies`);
+      }
+    }
   }
 
   // ---- the pool ----
 
-  pool(named: ReadonlyMap<number, number>): void {
+  pool(): void {
+    const { named } = this;
     const total = this.arena("ARENA_FRAMES_TOTAL");
     const fresh = this.arena("ARENA_FRAME_FRESH");
     const free = new Set<number>();
@@ -164,7 +235,8 @@ class Walker {
   // ---- decoded code ----
 
   /** Live chunks: address to frame. */
-  chunks(named: ReadonlyMap<number, number>): Map<number, number> {
+  chunks(): Map<number, number> {
+    const { named } = this;
     const live = new Map<number, number>();
     const base = this.arena("ARENA_CHUNKS");
     const next = this.arena("ARENA_CHUNK_NEXT");
@@ -229,7 +301,15 @@ class Walker {
     }
     const frame = (host - this.arena("ARENA_POOL")) / FRAME_BYTES;
     if (owner?.pages.has(frame) !== true) this.say(`${what} leads to frame ${frame} of another`);
+    const epochOf = (field: string) => this.entry(frame, field);
+    if (epochOf("FRAME_TAG_EPOCH") !== this.arena("ARENA_EPOCH")) this.say(`${what}: no tag noted`);
+    const page = Number((tag >> 12n) & 0xffff_ffffn);
+    const tags = epochOf("FRAME_TAGS");
+    const pages = this.arena("ARENA_FRAME_TABLE") + frame * K.FRAME_ENTRY_BYTES + K.FRAME_TAG_PAGES;
+    const isNoted = [0, 1].some((at) => at < tags && this.u32(pages + at * 4) === page);
+    if (tags !== K.TAGS_MANY && !isNoted) this.say(`${what}: its page is not noted`);
     if (!isWrite) return;
+    if (owner?.own.has(frame) !== true) this.say(`${what} leads to shared frame ${frame}`);
     if (this.entry(frame, "FRAME_CHUNK") !== 0) this.say(`${what} leads to decoded code`);
     const epoch = this.arena("ARENA_EPOCH");
     if (this.entry(frame, "FRAME_WALK_EPOCH") === epoch) this.say(`${what} leads to a table`);
@@ -237,20 +317,21 @@ class Walker {
   }
 }
 
-/** What does not hold in an arena that holds exactly these machines; empty when all is well. */
-export function brokenInvariants(core: Core, machines: readonly MachineView[]): string[] {
+/** What does not hold in an arena of exactly these machines and roots; empty when all is well. */
+export function brokenInvariants(
+  core: Core,
+  machines: readonly MachineView[],
+  roots: readonly RetainedRoot[] = [],
+): string[] {
   const walker = new Walker(core);
-  const all = new Map<number, number>();
-  let owner: { owned: Owned; harts: number } | null = null;
+  for (const machine of machines) walker.machine(machine);
+  for (const root of roots) walker.root(root.handle, root.ramPages);
+  walker.pool();
+  const chunks = walker.chunks();
   const inSlot = walker.arena("ARENA_SLOT_OWNER");
-  for (const machine of machines) {
-    const owned = walker.owned(machine);
-    for (const [frame, times] of owned.named) all.set(frame, (all.get(frame) ?? 0) + times);
-    if (machine.address === inSlot) owner = { owned, harts: machine.get32(MACHINE_HARTS) };
-  }
-  walker.pool(all);
-  const chunks = walker.chunks(all);
-  walker.tlbs(owner?.owned ?? null, owner?.harts ?? 0, chunks);
+  const owner = machines.find((machine) => machine.address === inSlot);
+  const owned = owner === undefined ? null : walker.owned(owner.get32(MACHINE_ROOT));
+  walker.tlbs(owned, owner?.get32(MACHINE_HARTS) ?? 0, chunks);
   return walker.complaints;
 }
 
