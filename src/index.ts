@@ -11,7 +11,9 @@ export {
   REGISTER_NAMES,
 } from "./asm/index.ts";
 export type { StopCause, TlbEntry, WatchEntry, WatchKind } from "./core/debug-view.ts";
+export { DirtyLog } from "./core/dirty-log.ts";
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
+export { RetainedRoot } from "./core/root.ts";
 export { GdbServer, type GdbServerOptions } from "./debug/gdb-server.ts";
 export { type GdbTarget, letGo } from "./debug/gdb-session.ts";
 export type { GdbPeer } from "./debug/peer.ts";
@@ -64,6 +66,7 @@ export type {
   MachineStats,
   RunBudget,
 } from "./machine/machine.ts";
+export { memoryMap, type PageRun, type PageState, sharedPages } from "./machine/memory-map.ts";
 export type { DebugStop, MachineState, RunResult } from "./machine/result.ts";
 export type {
   AccessKind,

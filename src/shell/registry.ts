@@ -12,6 +12,7 @@ import { diskCommands } from "./commands/disk.ts";
 import { generalCommands } from "./commands/general.ts";
 import { guestCommands } from "./commands/guest.ts";
 import { hostCommands } from "./commands/host.ts";
+import { memoryFamily } from "./commands/memory.ts";
 import { runAlone } from "./commands/run.ts";
 import { RunShape } from "./commands/run-result.ts";
 import { vmCommands } from "./commands/vm.ts";
@@ -26,6 +27,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...consoleCommands,
   ...diskCommands,
   ...deviceCommands,
+  ...memoryFamily,
   ...debugCommands,
   ...hostCommands,
   ...generalCommands,

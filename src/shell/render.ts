@@ -81,6 +81,11 @@ export function runsAlone(spec: CommandSpec): boolean {
   return !spec.parameters.some(({ kind, isOptional }) => kind === "machine" && isOptional !== true);
 }
 
+/** True for what works on the session alone: variables, aliases, history, its end. */
+export function needsSession({ family, isShellOnly }: CommandSpec): boolean {
+  return family === "" && isShellOnly === true;
+}
+
 /** Lines of help for options. */
 export function optionHelp(options: Readonly<Record<string, CommandOption>>): string {
   return pairs(
@@ -148,6 +153,7 @@ export const FAMILIES: Readonly<Record<string, string>> = {
   console: "a machine's console: attach, send, wait, log, record",
   disk: "disk images, and the disks of machines",
   device: "the devices of a machine",
+  memory: "a machine's RAM: where it is, who writes it, what is in it",
   debug: "registers, memory, breakpoints, traces, gdb",
   host: "what all machines of this process share",
 };
