@@ -10,6 +10,7 @@ import {
   EXIT_IDLE,
   EXIT_MEMORY,
   EXIT_MMIO,
+  EXIT_PAGE,
   EXIT_TRAP_LOOP,
 } from "../../assembly/layout.ts";
 import type { MachineView } from "../../src/core/machine-view.ts";
@@ -30,6 +31,8 @@ export interface Tally {
 export interface Cutter {
   next(left: number): number;
   between(machine: MachineView): void;
+  /** Brings the page that the machine asks for; for those that take pages away. */
+  bring?(machine: MachineView): void;
 }
 
 /** One call. */
@@ -77,6 +80,10 @@ export function runTo(machine: MachineView, target: number, cutter: Cutter, tall
       tally.runs++;
       if (exit !== EXIT_BUDGET) tally.exits++;
       if (exit === EXIT_IDLE) tally.idleJumps++;
+    }
+    if (exit === EXIT_PAGE && cutter.bring !== undefined) {
+      cutter.bring(machine);
+      continue;
     }
     const end = serve(machine, exit);
     if (end !== null) return end;
