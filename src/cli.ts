@@ -180,6 +180,7 @@ function nodeWorld(): World {
     folder: process.cwd(),
     resolvePath: resolve,
     monotonicMs: platform.monotonicMs,
+    breathe: platform.yieldToEventLoop,
     wallMs: platform.wallMs,
     after: platform.after,
   };

@@ -236,7 +236,8 @@ export class Debugger {
     const { harts } = this.#machine.view;
     const hart = harts[index];
     if (hart !== undefined) return hart;
-    throw new VmError("bad-argument", `hart ${index}: accepted are 0 to ${harts.length - 1}`);
+    const accepted = harts.length === 1 ? "accepted is 0" : `accepted are 0 to ${harts.length - 1}`;
+    throw new VmError("bad-argument", `hart ${index}: ${accepted}`);
   }
 
   /** Every integer and floating-point register of a hart. */

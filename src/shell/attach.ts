@@ -87,7 +87,8 @@ export function attachConsole(
     const endState = machine.on("state", ({ to }) => {
       if (to === "terminated") settle("ended");
     });
-    const endOutput = follow(vm.log, streams, vm.log.end);
+    // from the last line on, which may be a prompt
+    const endOutput = follow(vm.log, streams, vm.log.end - vm.log.tail(1).length);
     attachments.add(detach);
     signal.addEventListener("abort", abort);
     endInput = streams.listen((bytes) => {
@@ -97,5 +98,6 @@ export function attachConsole(
       throttle.check();
     });
     if (signal.aborted) abort();
+    else if (machine.state === "terminated") settle("ended");
   });
 }

@@ -19,6 +19,7 @@ import {
   type ValueSpec,
 } from "./command.ts";
 import type { Fleet } from "./fleet.ts";
+import { nearest } from "./wording.ts";
 import type { World } from "./world.ts";
 
 /**
@@ -74,8 +75,9 @@ interface Given {
 
 function unknownOption(spec: CommandSpec, name: string, rawName: string): UsageError {
   const known = Object.keys({ ...spec.options, ...COMMON_OPTIONS });
-  const close = known.find((one) => one.startsWith(name) || name.startsWith(one));
-  const accepted = (close === undefined ? known : [close]).map((one) => `--${one}`).join(" ");
+  const longer = known.find((one) => one.startsWith(name) || name.startsWith(one));
+  const close = longer ?? nearest(name, known);
+  const accepted = (close === null ? known : [close]).map((one) => `--${one}`).join(" ");
   const hint = spec.parameters.some(({ isRest }) => isRest) ? "; behind `--` all is text" : "";
   return new UsageError(
     `${commandName(spec)}: unknown option ${rawName}; accepted: ${accepted}${hint}`,

@@ -5,7 +5,7 @@
  * Holds   one connection runs one command at a time; a client that goes away aborts it; a client
  *         that sends nonsense is told so and left; one that does not read is left.
  */
-import { VmError } from "../index.ts";
+import type { Caller } from "./call.ts";
 import type { CommandSpec, SessionStreams } from "./command.ts";
 import { UsageError } from "./command.ts";
 import {
@@ -20,16 +20,19 @@ import {
   toBase64,
 } from "./control-protocol.ts";
 import type { Fleet } from "./fleet.ts";
-import { Abort, runWords, Session } from "./session.ts";
-import type { ControlDoor, Peer, World } from "./world.ts";
+import { Abort, checkSession, runWords, Session } from "./session.ts";
+import type { Peer, World } from "./world.ts";
 
 const PEERS_MAX = 64;
 /** Output that may wait for a client before it is left. */
 const PENDING_BYTES_MAX = 64 << 20;
 /** Commands that may wait for the one under way. */
 const QUEUE_MAX = 64;
-/** How long a command may take to say its last when the process ends. */
+/** How long commands may take to say their last when the process ends. */
 const GRACE_MS = 500;
+/** Exit status of a command that ended because the process does. */
+const STATUS_ENDED = 1;
+const LABEL = "rivulet: ";
 
 /** The path in "unix:PATH". Throws UsageError. */
 export function controlPath(text: string, option: string): string {
@@ -45,6 +48,17 @@ export interface ControlParts {
   readonly commands: readonly CommandSpec[];
 }
 
+/** What serves. */
+export interface ControlServer {
+  /** Of the socket. */
+  readonly path: string;
+  /**
+   * Takes no more commands, lets those under way end by themselves, or with the machines, which
+   * `endMachines` ends, interrupts what is left, and closes.
+   */
+  close(endMachines: () => Promise<void>): Promise<void>;
+}
+
 type RunMessage = Extract<ClientMessage, { type: "run" }>;
 
 /** One client. */
@@ -54,6 +68,7 @@ class Connection {
   readonly #reader = new MessageReader(ClientMessage);
   readonly #queue: RunMessage[] = [];
   #abort: Abort | null = null;
+  #current: RunMessage | null = null;
   #onInput: ((bytes: Uint8Array | null) => void) | null = null;
   #isClosed = false;
   #isEnding = false;
@@ -102,6 +117,20 @@ class Connection {
     return this.#work;
   }
 
+  /** Tells a client whose command is under way why that is about to end. */
+  warn(): void {
+    if (this.#current === null) return;
+    const { isTerminal } = this.#current;
+    const text = `${LABEL}the process that serves this command ends`;
+    // a terminal may be raw, its cursor anywhere
+    this.#streams(this.#current).say(isTerminal ? `\r\n${text}\r\n` : `${text}\n`);
+  }
+
+  /** Ends the command under way. */
+  interrupt(): void {
+    this.#abort?.abort(STATUS_ENDED);
+  }
+
   #take(bytes: Uint8Array): void {
     if (this.#isClosed) return;
     try {
@@ -141,16 +170,12 @@ class Connection {
   async #runQueue(): Promise<void> {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       this.#abort = new Abort();
-      const status = await runWords(
-        next.words,
-        {
-          ...this.#parts,
-          streams: this.#streams(next),
-          signal: this.#abort,
-          session: new Session(next.folder),
-        },
-        "rivulet: ",
-      );
+      this.#current = next;
+      const session = new Session(next.folder);
+      const streams = this.#streams(next);
+      const caller: Caller = { ...this.#parts, streams, signal: this.#abort, session };
+      const status = await runWords(next.words, caller, LABEL, checkSession);
+      this.#current = null;
       this.#send({ type: "exit", status });
     }
     this.#abort = null;
@@ -190,15 +215,43 @@ class Connection {
   }
 }
 
-/** Serves until the door is closed. Throws UsageError, VmError "busy" and "io". */
-export async function serveControl(text: string, parts: ControlParts): Promise<ControlDoor> {
+/** Waits for `work`, but not for ever. */
+async function graceFor(work: Promise<unknown>, world: World): Promise<void> {
+  let cancel = () => {};
+  const isLate = new Promise<void>((resolve) => {
+    cancel = world.after(GRACE_MS, resolve);
+  });
+  await Promise.race([work, isLate]);
+  cancel();
+}
+
+/** Ends the commands of clients; each is told how its own ended. */
+async function endCommands(
+  connections: readonly Connection[],
+  world: World,
+  endMachines: () => Promise<void>,
+): Promise<void> {
+  const isOver = Promise.all(connections.map((connection) => connection.finish()));
+  await graceFor(isOver, world);
+  for (const connection of connections) connection.warn();
+  await endMachines();
+  // what waited for a machine is over, and says so, within one round
+  await world.breathe();
+  for (const connection of connections) connection.interrupt();
+  await graceFor(isOver, world);
+}
+
+/** Serves until it is closed. Throws UsageError, VmError "busy" and "io". */
+export async function serveControl(text: string, parts: ControlParts): Promise<ControlServer> {
   const { world } = parts;
   const path = world.resolvePath(world.folder, controlPath(text, "control"));
   const connections = new Set<Connection>();
-  const refused = new VmError("limit", `${PEERS_MAX} clients are connected: try again later`);
+  let isEnding = false;
   const door = await world.listenControl(path, (peer) => {
-    if (connections.size >= PEERS_MAX) {
-      peer.write(encodeMessage({ type: "error", message: refused.message }));
+    if (isEnding || connections.size >= PEERS_MAX) {
+      const full = `${PEERS_MAX} clients are connected: try again later`;
+      const message = isEnding ? "the process ends" : full;
+      peer.write(encodeMessage({ type: "error", message }));
       peer.close();
       return;
     }
@@ -209,15 +262,13 @@ export async function serveControl(text: string, parts: ControlParts): Promise<C
   });
   return {
     path: door.path,
-    close: async () => {
-      const isOver = Promise.all([...connections].map((connection) => connection.finish()));
-      let cancel = () => {};
-      const isLate = new Promise<void>((resolve) => {
-        cancel = world.after(GRACE_MS, resolve);
-      });
-      await Promise.race([isOver, isLate]);
-      cancel();
-      await door.close();
+    close: async (endMachines) => {
+      isEnding = true;
+      try {
+        await endCommands([...connections], world, endMachines);
+      } finally {
+        await door.close();
+      }
     },
   };
 }

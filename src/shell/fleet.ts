@@ -8,6 +8,7 @@ import { type Host, VmError } from "../index.ts";
 import { checkShareable } from "./disk-use.ts";
 import { EventRing } from "./event-ring.ts";
 import { Vm, type VmSpec } from "./vm.ts";
+import { thereAre } from "./wording.ts";
 import type { World } from "./world.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -96,9 +97,7 @@ export class Fleet {
   get(name: string): Vm {
     const vm = this.#vms.get(name);
     if (vm !== undefined) return vm;
-    const names = [...this.#vms.keys()];
-    const accepted =
-      names.length === 0 ? "there is none; `vm create` makes one" : `there are ${names.join(", ")}`;
+    const accepted = thereAre([...this.#vms.keys()], "there is none; `vm create` makes one");
     throw new VmError("not-found", `machine "${name}": ${accepted}`);
   }
 

@@ -4,7 +4,7 @@
  * Owns    the options and the text tcp://HOST:PORT.
  * Used by commands/run.ts and commands/debug-run.ts; vm.ts closes the door with its machine.
  */
-import { GdbServer } from "../index.ts";
+import { type GdbPeer, GdbServer, VmError } from "../index.ts";
 import { type Call, type CommandOption, UsageError } from "./command.ts";
 import type { Vm } from "./vm.ts";
 import type { TcpPlace } from "./world.ts";
@@ -53,7 +53,20 @@ export interface GdbHands {
   kill(): void;
 }
 
-/** Opens the door to a machine; a gdb that attaches gets the machine that `vm` has then. */
+/** An address that may not be listened on is a wrong command line. */
+async function listen(place: TcpPlace, call: Call, onPeer: (peer: GdbPeer) => void) {
+  try {
+    return await call.world.listenTcp(place, onPeer);
+  } catch (error) {
+    if (!(error instanceof VmError) || error.code !== "bad-argument") throw error;
+    throw new UsageError(error.message);
+  }
+}
+
+/**
+ * Opens the door to a machine; a gdb that attaches gets the machine that `vm` has then. Throws
+ * UsageError, VmError "busy" and "io".
+ */
 export async function openGdb(
   vm: Vm,
   place: TcpPlace,
@@ -61,7 +74,7 @@ export async function openGdb(
   hands: GdbHands,
 ): Promise<GdbDoor> {
   const server = new GdbServer({ target: () => ({ machine: vm.machine, ...hands }) });
-  const listener = await call.world.listenTcp(place, (peer) => server.accept(peer));
+  const listener = await listen(place, call, (peer) => server.accept(peer));
   const host = place.host.includes(":") ? `[${place.host}]` : place.host;
   const door: GdbDoor = {
     address: `tcp://${host}:${listener.port}`,

@@ -7,12 +7,13 @@
 import { asksForJson, type Caller, commandName } from "./call.ts";
 import { type CommandSpec, type SessionStreams, UsageError } from "./command.ts";
 import { runAlone } from "./commands/run.ts";
+import type { ControlServer } from "./control.ts";
 import { Fleet } from "./fleet.ts";
 import { overview, pairs, runsAlone } from "./render.ts";
 import { localStreams, runPrompt, type ShellParts } from "./repl.ts";
 import { runLines } from "./script.ts";
-import { Abort, errorDocument, runWords, Session } from "./session.ts";
-import type { ControlDoor, World } from "./world.ts";
+import { Abort, checkSession, errorDocument, runWords, Session } from "./session.ts";
+import type { World } from "./world.ts";
 
 const LABEL = "rivulet: ";
 /** Exit status when whoever read our output went away (128 + SIGPIPE). */
@@ -73,7 +74,8 @@ function readInvocation(argv: readonly string[]): Invocation {
       ? [word.slice(0, 9), word.slice(10)]
       : [word, undefined];
     if (word === "--" || (given.script !== undefined && words.length > 0)) {
-      words.push(...argv.slice(at));
+      // one in front of the command ends our own options; one behind it is the command's
+      words.push(...argv.slice(word === "--" && isBefore ? at + 1 : at));
       break;
     }
     if (name === "--connect") given.connect = inline ?? valueAt(++at, name, "unix:PATH");
@@ -93,19 +95,12 @@ function readInvocation(argv: readonly string[]): Invocation {
 const asksForHelp = (words: readonly string[]) =>
   words.some((word) => word === "--help" || word === "-h");
 
-/** Refuses what would be gone when the process ends with the command. */
-function checkAlone(words: readonly string[], commands: readonly CommandSpec[]): void {
-  if (asksForHelp(words)) return;
-  const [first, second] = words;
-  const spec = commands.find(({ family, name }) => {
-    return family === "" ? name === first : family === first && name === second;
-  });
-  if (spec === undefined || runsAlone(spec)) return;
-  const needs =
-    spec.family === ""
-      ? "a shell: `rivulet`, or a script (`-f FILE`)"
-      : "a shell with machines: the shell (`rivulet`), a script (`-f FILE`), or `--connect unix:PATH`";
-  throw new UsageError(`${commandName(spec)} needs ${needs}`);
+/** Refuses what would be gone when the process ends with the command. Throws UsageError. */
+function checkAlone(spec: CommandSpec): void {
+  checkSession(spec);
+  if (runsAlone(spec)) return;
+  const places = "the shell (`rivulet`), a script (`-f FILE`), or `--connect unix:PATH`";
+  throw new UsageError(`${commandName(spec)} needs a shell with machines: ${places}`);
 }
 
 /** Runs `work` with a signal that SIGINT and the like abort; a second one does not wait for it. */
@@ -131,7 +126,8 @@ function runOnce(words: readonly string[], parts: ShellParts): Promise<number> {
   const { world } = parts;
   return withSignals(world, (signal) => {
     const session = new Session(world.folder);
-    return runWords(words, { ...parts, streams: localStreams(world), session, signal }, LABEL);
+    const caller: Caller = { ...parts, streams: localStreams(world), session, signal };
+    return runWords(words, caller, LABEL, checkAlone);
   });
 }
 
@@ -164,7 +160,7 @@ async function runScript(
 }
 
 /** Serves until a signal. */
-function serve(door: ControlDoor, world: World): Promise<number> {
+function serve(door: ControlServer, world: World): Promise<number> {
   world.say(`serving unix:${door.path} until a signal ends it\n`);
   return withSignals(world, (abort) => {
     return new Promise((resolve) => abort.addEventListener("abort", () => resolve(abort.status)));
@@ -174,7 +170,7 @@ function serve(door: ControlDoor, world: World): Promise<number> {
 async function runShell(
   invocation: Invocation,
   parts: ShellParts,
-  door: ControlDoor | null,
+  door: ControlServer | null,
 ): Promise<number> {
   const { world } = parts;
   if (invocation.script === undefined && world.streams.isTerminal) return runPrompt(parts);
@@ -228,10 +224,9 @@ async function runInvocation(invocation: Invocation, world: World): Promise<numb
     commands: isAlone && !asksForHelp(words) ? [runAlone] : await allCommands(),
     fleet: new Fleet(world, isAlone ? { machinesMax: 1 } : {}),
   };
-  let door: ControlDoor | null = null;
+  let door: ControlServer | null = null;
   try {
     if (script === undefined && words.length > 0) {
-      checkAlone(words, parts.commands);
       return await runOnce(words, parts);
     }
     if (control !== undefined) {
@@ -240,7 +235,7 @@ async function runInvocation(invocation: Invocation, world: World): Promise<numb
     }
     return await runShell(invocation, parts, door);
   } finally {
-    await door?.close();
+    await door?.close(() => parts.fleet.dispose());
     await parts.fleet.dispose();
   }
 }

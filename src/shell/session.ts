@@ -8,7 +8,7 @@
  *         one document is printed, also for an error.
  */
 import { VmError } from "../index.ts";
-import { asksForHelp, asksForJson, type Caller, makeCall } from "./call.ts";
+import { asksForHelp, asksForJson, type Caller, commandName, makeCall } from "./call.ts";
 import {
   type Call,
   type CallSignal,
@@ -19,7 +19,8 @@ import {
   UsageError,
 } from "./command.ts";
 import { expand, ParseError, parse, type Statement } from "./parse.ts";
-import { commandHelp, familyHelp } from "./render.ts";
+import { commandHelp, familyHelp, needsSession } from "./render.ts";
+import { nearest } from "./wording.ts";
 
 /** Aliases may name aliases this deep; scripts may source scripts this deep. */
 const DEPTH_MAX = 16;
@@ -63,6 +64,13 @@ export interface SourceOptions {
   readonly firstLine?: number;
 }
 
+function unknown(word: string, names: readonly string[]): string {
+  if (word === "") return "no command";
+  const meant = nearest(word, names);
+  const question = meant === null ? "" : `: did you mean "${meant}"?`;
+  return `unknown command "${word}"${question}`;
+}
+
 /** The command that the words begin with, and the words behind it. Throws UsageError. */
 export function findCommand(
   commands: readonly CommandSpec[],
@@ -74,14 +82,13 @@ export function findCommand(
   const mine = commands.filter(({ family }) => family === first && first !== "");
   if (mine.length === 0) {
     const names = [...new Set(commands.map(({ family, name }) => family || name))];
-    const given = first === "" ? "no command" : `unknown command "${first}"`;
-    throw new UsageError(`${given}; accepted: ${names.join(", ")}`);
+    throw new UsageError(`${unknown(first, names)}; accepted: ${names.join(", ")}`);
   }
   const spec = mine.find(({ name }) => name === second);
   if (spec !== undefined) return { spec, rest: words.slice(2) };
-  const given = second === undefined ? "no command" : `unknown command "${second}"`;
-  const accepted = mine.map(({ name }) => name).join(", ");
-  throw new UsageError(`${first}: ${given}; accepted: ${accepted}, --help`);
+  const names = mine.map(({ name }) => name);
+  const given = unknown(second ?? "", names);
+  throw new UsageError(`${first}: ${given}; accepted: ${names.join(", ")}, --help`);
 }
 
 function isHelpWord(word: string | undefined): boolean {
@@ -140,11 +147,25 @@ function report(error: unknown, label: string, isJson: boolean, caller: Caller):
   return error instanceof UsageError ? 2 : 1;
 }
 
-/** Runs one command, given as words; its status. Throws nothing. */
+/**
+ * Refuses what works on a session alone, for callers whose session is one command long. Throws
+ * UsageError.
+ */
+export function checkSession(spec: CommandSpec): void {
+  if (!needsSession(spec)) return;
+  const needs = "a shell: `rivulet`, or a script (`-f FILE`)";
+  throw new UsageError(`${commandName(spec)} needs ${needs}`);
+}
+
+/**
+ * Runs one command, given as words; its status. `check` throws UsageError for one that the caller
+ * may not call. Throws nothing.
+ */
 export async function runWords(
   words: readonly string[],
   caller: Caller,
   label: string,
+  check: (spec: CommandSpec) => void = () => {},
 ): Promise<number> {
   let spec: CommandSpec | null = null;
   let call: Call | null = null;
@@ -156,6 +177,7 @@ export async function runWords(
     }
     const found = findCommand(caller.commands, words);
     spec = found.spec;
+    check(spec);
     call = makeCall(spec, found.rest, caller);
     const result = await spec.run(call);
     show(spec, result, call);
@@ -235,6 +257,8 @@ export class Session implements SessionState {
     let failed = 0;
     for (const statement of statements) {
       const status = await this.runStatement(statement, caller, labelAt(statement.line));
+      // a signal, or the end of our reader, may be waiting to be noticed
+      await caller.world.breathe();
       if (this.exit !== null) return this.exit;
       if (status !== 0) failed = status;
       if (caller.signal.aborted || (status !== 0 && !options.isKeepingGoing)) return status;

@@ -24,6 +24,7 @@ import { ConsoleLog } from "./console-log.ts";
 import type { EventRing } from "./event-ring.ts";
 import type { GdbDoor } from "./gdb.ts";
 import { Recorder, type Recording } from "./recorder.ts";
+import { thereAre } from "./wording.ts";
 import type { GuestFiles, World } from "./world.ts";
 
 /** What a machine is made of: what `vm info` shows and `vm set` changes. Paths are absolute. */
@@ -66,7 +67,7 @@ async function guestFiles(name: string, world: World): Promise<GuestFiles> {
   const names = [...guests.list().map((guest) => guest.name), guests.builtin];
   const canPrepare = guests.preparable.includes(name);
   const hint = canPrepare ? `; \`rivulet guest prepare ${name}\` fetches it` : "";
-  throw new VmError("not-found", `guest "${name}": accepted are ${names.join(", ")}${hint}`);
+  throw new VmError("not-found", `guest "${name}": ${thereAre(names)}${hint}`);
 }
 
 /** Reads the files, opens the disks, makes the machine; leaves nothing open when that fails. */
@@ -293,9 +294,15 @@ export class Vm {
     this.run().catch(() => {});
   }
 
-  /** Machine time stands still until `resume`. */
+  /** Machine time stands still until `resume`. Throws "bad-state" unless it is running. */
   pause(): void {
-    this.machine.pause();
+    const { machine } = this;
+    // one that waits for memory would go on by itself
+    if (machine.state === "paused" && machine.reason !== "memory") {
+      const how = `\`vm resume ${this.name}\` lets it go on`;
+      throw new VmError("bad-state", `${this.name} is paused (${machine.reason}) already; ${how}`);
+    }
+    machine.pause();
   }
 
   /** Takes a pause back; after a breakpoint or a stop, runs on in the background. */
@@ -434,9 +441,9 @@ export class Vm {
   async destroy(): Promise<void> {
     if (this.#isRemoved) return;
     this.#isRemoved = true;
-    this.detachAll();
     await this.gdb?.close();
     await this.#drop();
+    this.detachAll();
     await this.#recorder?.stop();
     this.#settleWaits();
   }

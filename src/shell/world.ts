@@ -252,6 +252,8 @@ export interface World {
   /** Makes a path absolute, seen from `folder`. */
   resolvePath(folder: string, path: string): string;
   monotonicMs(): number;
+  /** Serves what is ready (a signal, a pipe that closed), then goes on. */
+  breathe(): Promise<void>;
   /** Milliseconds since 1970. */
   wallMs(): number;
   after(ms: number, wake: () => void): () => void;

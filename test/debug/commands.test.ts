@@ -105,7 +105,7 @@ test("memory and CSRs are written, and wrong values refused", async () => {
   assert.match(await say(shell, "debug csr web mtvec 0x80000100"), /mtvec +0x0000000080000100/);
   assert.match(await say(shell, "debug csr web mhartid 1", 1), /read-only/);
   assert.match(await say(shell, "debug csr web nonsense", 2), /accepted are names such as satp/);
-  assert.match(await say(shell, "debug registers web --hart 3", 1), /accepted are 0 to 0/);
+  assert.match(await say(shell, "debug registers web --hart 3", 1), /accepted is 0$/m);
   assert.match(await say(shell, "debug gdb web 127.0.0.1:5", 2), /accepted is tcp:\/\//);
   await shell.fleet.dispose();
 });

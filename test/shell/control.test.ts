@@ -46,7 +46,7 @@ test("commands run in the serving process: output, errors, statuses, JSON, relat
   assert.is(listed.state, "running");
   const unknown = await at(path, ["vm", "start", "nobody"]);
   assert.is(unknown.status, 1);
-  assert.match(unknown.stderr, /^rivulet: machine "nobody": there are m\n$/);
+  assert.match(unknown.stderr, /^rivulet: machine "nobody": there is m\n$/);
   assert.is((await at(path, ["vm", "jump"])).status, 2);
   const document = await at(path, ["vm", "start", "--json"]);
   assert.is(JSON.parse(document.stdout).error.code, "usage");
@@ -82,6 +82,65 @@ test("Ctrl-C of a client ends its command alone", async () => {
   await client.expect(/status 130\n/, SECONDS_MAX);
   await client.finish(SECONDS_MAX);
   assert.match((await at(path, ["vm", "list"])).stdout, /m +running/);
+});
+
+test("a process that ends tells its clients how their commands ended", async () => {
+  const { path, shell } = await serving();
+  await at(path, ["vm", "create", "m", "--guest", "builtin", "--memory", "16M", "--start"]);
+  await at(path, ["console", "wait", "m", "> "]);
+  const begin = async (words: readonly string[]) => {
+    const peer = await raw(path);
+    peer.socket.write(`${JSON.stringify({ type: "run", words, folder: "/" })}\n`);
+    return peer;
+  };
+  const attached = await begin(["console", "attach", "m"]);
+  await attached.until(/"listen"/);
+  const waiting = await begin(["vm", "wait", "m"]);
+  const following = await begin(["host", "events", "--follow"]);
+  await following.until(/"stdout"/);
+  shell.write("exit 3\n");
+  assert.is(await shell.finish(SECONDS_MAX), 3);
+  const ends: readonly [RawPeer, number, RegExp][] = [
+    [attached, 0, /m: the machine was destroyed\n$/],
+    [waiting, 1, /m was destroyed before it was terminated\n$/],
+    [following, 1, /the process that serves this command ends\n$/],
+  ];
+  for (const [peer, status, text] of ends) {
+    const said = await peer.end;
+    assert.ok(said.endsWith(`{"type":"exit","status":${status}}\n`), said);
+    const err = [...said.matchAll(/"stderr","data":"([^"]+)"/g)].map(([, data]) => atob(data));
+    assert.match(err.join(""), /the process that serves this command ends/);
+    assert.match(err.join(""), text);
+  }
+});
+
+test("what only changes a session is refused, but in a script that is sourced", async () => {
+  const { path } = await serving();
+  for (const words of [["exit", "3"], ["set", "a", "b"], ["unset", "a"], ["alias"], ["history"]]) {
+    const { status, stdout, stderr } = await at(path, words);
+    assert.equal([status, stdout], [2, ""]);
+    assert.is(
+      stderr,
+      `rivulet: ${words[0]} needs a shell: \`rivulet\`, or a script (\`-f FILE\`)\n`,
+    );
+  }
+  const { stdout } = await at(path, ["exit", "--json"]);
+  assert.is(JSON.parse(stdout).error.code, "usage");
+  assert.is((await at(path, ["exit", "--help"])).status, 0);
+  const script = join(folder, "sets.rv");
+  writeFileSync(script, "set word hello\necho $word\nexit 0\n");
+  assert.equal(await at(path, ["source", script]), { status: 0, stdout: "hello\n", stderr: "" });
+});
+
+test("a follower of a quiet console ends with its reader", async () => {
+  const { path } = await serving();
+  await at(path, ["vm", "create", "m", "--guest", "builtin", "--memory", "16M", "--start"]);
+  await at(path, ["console", "wait", "m", "> "]);
+  const line = `"${process.execPath}" "${CLI}" --connect "unix:${path}" console log m --follow`;
+  const client = new Console(["bash", "-c", `${line} | head -c 1; echo " \${PIPESTATUS[0]}"`]);
+  alive.push(client);
+  await client.expect(/ 141\n/, SECONDS_MAX);
+  assert.is(await client.finish(SECONDS_MAX), 0);
 });
 
 test("a client that goes away ends its command", async () => {

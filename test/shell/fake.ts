@@ -125,6 +125,7 @@ export function fakeWorld(files: Files = new Map(), said: Said = spoken()): Worl
     listenTcp: async ({ port }) => ({ port: port === 0 ? 1025 : port, close: async () => {} }),
     onSignal: () => () => {},
     monotonicMs: platform.monotonicMs,
+    breathe: platform.yieldToEventLoop,
     wallMs: platform.wallMs,
     after: platform.after,
   };

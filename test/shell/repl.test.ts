@@ -2,7 +2,7 @@
  * The prompt on a terminal of its own, with keys as a person presses them; scripts and stdin
  * through the binary; history; docs/commands.md.
  */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -149,6 +149,28 @@ test("a script ends with its reader", async () => {
   assert.is(await shell.expect(/\n\d+\n$/, SECONDS_MAX), "x\n141\n");
   assert.is(await shell.finish(SECONDS_MAX), 0);
   assert.is(shell.stderr, "");
+});
+
+test("a script of quick commands notices that its reader is gone, and Ctrl-C", async () => {
+  const script = join(folder, "quick.rv");
+  const marker = join(folder, "marker.img");
+  writeFileSync(script, `${"echo x\n".repeat(100_000)}disk create ${marker} 1M\n`);
+  const run = `"${process.execPath}" "${CLI}" -f "${script}"`;
+  const piped = new Console(["bash", "-c", `${run} | head -1; echo \${PIPESTATUS[0]}`]);
+  alive.push(piped);
+  assert.is(await piped.expect(/\n\d+\n$/, SECONDS_MAX), "x\n141\n");
+  await piped.finish(SECONDS_MAX);
+  assert.not(existsSync(marker), "it went on to the end");
+
+  // the first line out says that it runs
+  const interrupt = `{ read -r; kill -INT $(cat "${folder}/pid"); cat >/dev/null; }`;
+  const begin = `echo $BASHPID >"${folder}/pid"; exec ${run}`;
+  const line = `set -m; (${begin}) | ${interrupt}; echo \${PIPESTATUS[0]}`;
+  const interrupted = new Console(["bash", "-c", line]);
+  alive.push(interrupted);
+  await interrupted.expect(/^130\n$/, SECONDS_MAX);
+  await interrupted.finish(SECONDS_MAX);
+  assert.not(existsSync(marker), "it went on to the end");
 });
 
 test("what only a signal can end waits for it", async () => {

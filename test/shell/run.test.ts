@@ -9,6 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Console } from "../../bench/process.ts";
 import type { Assembler } from "../../src/asm/assembler.ts";
+import { RunShape } from "../../src/shell/commands/run-result.ts";
 import { CLI, type CliResult, rivulet, statsOf } from "../helpers/cli.ts";
 import { elfProgram, emitHang, FINISHER, UART } from "../helpers/guest-program.ts";
 
@@ -113,6 +114,23 @@ test("124 when the instructions ran out, exactly as many as were given", async (
   for (const name of ["seconds", "mips", "framesUsed"]) assert.type(stats[name], "number");
 });
 
+test("--json, --stats and --digest together are one document", async () => {
+  const asked = ["--max-instructions", "1000", "--stats", "--digest", "--json"];
+  const { status, stdout, stderr } = await rivulet(["run", spinning, ...asked]);
+  assert.equal([status, stdout], [124, ""]);
+  const said = RunShape.parse(JSON.parse(stderr));
+  assert.is(said.instructions, 1000);
+  assert.match(`${said.digest}`, /^[0-9a-f]{64}$/);
+  for (const name of ["mips", "framesUsed", "busyMs"] as const) assert.type(said[name], "number");
+  assert.type(said.core?.tlbFills, "number");
+});
+
+test("`--` in front of a command ends our own options", async () => {
+  assert.equal(await rivulet(["--", "echo", "--", "--help"]), {
+    ...{ status: 0, stdout: "--help\n", stderr: "" },
+  });
+});
+
 test("the same run has the same digest, another one another", async () => {
   const digest = async (count: string) => {
     const result = await rivulet(["run", spinning, "--max-instructions", count, "--digest"]);
@@ -142,7 +160,13 @@ test("2 for a wrong command line, 1 for anything else, with one line that says w
     [["run", spinning, "--memory", "lots"], 1, /lots/],
     [["run", spinning, "--disk", join(folder, "nodisk")], 1, /nodisk: there is no such file/],
     [["run", spinning, "--disk", odd], 1, /1000 bytes; accepted are multiples of 512/],
-    [["run", "--guest", "plan9"], 1, /"plan9".*builtin/],
+    [["run", "--guest", "plan9"], 1, /"plan9": there is builtin/],
+    [["run", spinning, "--gdb", "localhost:1234"], 2, /"localhost:1234".*tcp:\/\/HOST:PORT/],
+    [["run", spinning, "--gdb", "tcp://0.0.0.0:0"], 2, /other hosts can reach it; accepted/],
+    [["vm", "creat"], 2, /^rivulet: vm: unknown command "creat": did you mean "create"\?/],
+    [["mv", "list"], 2, /"mv": did you mean "vm"\?/],
+    [["run", spinning, "--hrats", "2"], 2, /--hrats; accepted: --harts/],
+    [["--", "vm", "--", "x"], 2, /^rivulet: vm: unknown command "--"/],
     [["guest", "remove", "plan9"], 1, /"plan9"/],
   ];
   for (const [args, status, pattern] of cases) {

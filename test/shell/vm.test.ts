@@ -6,7 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { VmError } from "../../src/errors.ts";
 import { ConsoleLog } from "../../src/shell/console-log.ts";
-import { Abort } from "../../src/shell/session.ts";
+import { Abort, runWords } from "../../src/shell/session.ts";
 import type { Vm } from "../../src/shell/vm.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 import { type Shell, setUp } from "./cases.ts";
@@ -151,10 +151,48 @@ test("a reader that is slow misses the oldest, is told how much, and the guest d
     isBlocked = false;
     drain();
     await Promise.resolve();
-    assert.match(said.err, /\[2097152 bytes went by too fast\]/);
-    assert.is(said.out.length, 1 + (1 << 20));
+    // one byte more than fits behind it pushes the "a" out; the prompt was written at once
+    assert.match(said.err, /\[2097153 bytes went by too fast\]/);
+    assert.is(said.out.length, "> ".length + (1 << 20));
     abort.abort();
     assert.is(await end, "aborted");
+  }));
+
+test("attaching shows the last line first, and ends at once where the machine has ended", () =>
+  withWeb(async (vm, shell) => {
+    shell.said.out = shell.said.err = "";
+    const abort = new Abort();
+    const end = vm.attach(shell.streams, abort);
+    assert.is(shell.said.out, "> ");
+    abort.abort();
+    assert.is(await end, "aborted");
+    assert.is(
+      await shell.run("console send web 'poweroff\\n'; vm wait web; console attach web"),
+      0,
+    );
+    assert.match(shell.said.err, /web: the machine ended\n$/);
+  }));
+
+test("an attached console hears that its machine was destroyed", () =>
+  withWeb(async (_vm, shell) => {
+    shell.said.err = "";
+    const attached = runWords(["console", "attach", "web"], shell, "");
+    assert.is(await shell.run("vm destroy web"), 0);
+    assert.is(await attached, 0);
+    assert.match(shell.said.err, /web: the machine was destroyed\n$/);
+  }));
+
+test("a machine is paused once and resumed once; what is not so is told", () =>
+  withWeb(async (vm, shell) => {
+    const err = async (line: string) => {
+      shell.said.err = "";
+      return `${await shell.run(line)} ${shell.said.err}`;
+    };
+    assert.match(await err("vm resume web"), /^1 web is running: only a paused one resumes/);
+    assert.is(await err("vm pause web"), "0 ");
+    assert.match(await err("vm pause web"), /^1 web is paused \(user\) already; `vm resume web`/);
+    assert.is(await err("vm resume web"), "0 ");
+    assert.is(vm.state, "running");
   }));
 
 test("what happened is an event, in order, without gaps", () =>

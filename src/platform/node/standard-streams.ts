@@ -5,6 +5,7 @@
  * Used by src/cli.ts.
  * Holds   a reader that went away (EPIPE) is told to the listener and never thrown.
  */
+import { watchReader } from "./reader-watch.ts";
 
 /** Output that may wait in this process before `write` says that it piles up. */
 const PENDING_BYTES_MAX = 1 << 20;
@@ -47,11 +48,13 @@ function listen(onInput: (bytes: Uint8Array | null) => void): () => void {
 export function standardStreams() {
   const { stdin, stdout, stderr } = process;
   let isBroken = false;
+  let isWatched = false;
   const listeners: (() => void)[] = [];
-  stdout.on("error", () => {
+  const broke = () => {
     isBroken = true;
     for (const listener of listeners.splice(0)) listener();
-  });
+  };
+  stdout.on("error", broke);
   stderr.on("error", () => {});
   return {
     isTerminal: stdin.isTTY === true,
@@ -69,8 +72,13 @@ export function standardStreams() {
         listeners.push(resolve);
       }),
     onBroken: (listener: () => void): void => {
-      if (isBroken) listener();
-      else listeners.push(listener);
+      if (isBroken) {
+        listener();
+        return;
+      }
+      listeners.push(listener);
+      if (!isWatched) watchReader(broke);
+      isWatched = true;
     },
     flush: (): Promise<void> =>
       new Promise((resolve) => {

@@ -13,6 +13,7 @@ import {
   command,
   Interrupted,
   type ParameterSpec,
+  type SessionStreams,
   UsageError,
 } from "../command.ts";
 import { unescapeBytes } from "../parse.ts";
@@ -24,6 +25,7 @@ const VM: ParameterSpec = { name: "VM", kind: "machine", help: "name of a machin
 const WAIT_MS_DEFAULT = 60_000;
 /** Plain text is decoded in pieces of the log's size. */
 const CHUNK_BYTES = 64 << 10;
+const NEWLINE = 0x0a;
 
 const attach = command({
   family: "console",
@@ -38,16 +40,21 @@ can be attached.`,
   options: {},
   example: "console attach web",
   isConsole: true,
-  result: z.object({ ended: z.enum(["escape", "detached", "ended"]) }),
+  result: z.object({ ended: z.enum(["escape", "detached", "ended", "destroyed"]) }),
   async run(call) {
     const vm = call.vm();
     if (call.streams.isTerminal) call.streams.say(`${vm.name}: Ctrl-A X detaches\r\n`);
     const ended = await vm.attach(call.streams, call.signal);
     if (ended === "aborted") throw new Interrupted();
-    return { ended };
+    return { ended: vm.isRemoved ? ("destroyed" as const) : ended };
   },
   text({ ended }, call) {
-    const why = { escape: "detached", detached: "detached by another", ended: "the machine ended" };
+    const why = {
+      escape: "detached",
+      detached: "detached by another",
+      ended: "the machine ended",
+      destroyed: "the machine was destroyed",
+    };
     call.streams.say(`\r\n${call.text("VM")}: ${why[ended]}\n`);
     return "";
   },
@@ -149,8 +156,29 @@ function lineAt(vm: Vm, position: number): string {
   return text.slice(text.lastIndexOf("\n", text.length - 2) + 1);
 }
 
+/** Writes at the reader's pace, and knows whether the last line has its end. */
+class LineWriter {
+  readonly #streams: SessionStreams;
+  #isOpen = false;
+
+  constructor(streams: SessionStreams) {
+    this.#streams = streams;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return;
+    this.#isOpen = bytes[bytes.length - 1] !== NEWLINE;
+    if (!this.#streams.write(bytes)) await this.#streams.drained();
+  }
+
+  /** Gives the last line its end: what is printed next begins a line. */
+  async endLine(): Promise<void> {
+    if (this.#isOpen) await this.write(Uint8Array.of(NEWLINE));
+  }
+}
+
 /** Prints what the console says from now on, until the machine goes or Ctrl-C. */
-async function followLog(vm: Vm, call: Call, from: number): Promise<void> {
+async function followLog(vm: Vm, call: Call, from: number, writer: LineWriter): Promise<void> {
   const { streams, signal } = call;
   const isRaw = call.has("raw");
   const plain = new PlainText();
@@ -161,7 +189,7 @@ async function followLog(vm: Vm, call: Call, from: number): Promise<void> {
       if (piece.from > next) streams.say(`\n[${piece.from - next} bytes went by too fast]\n`);
       next = piece.from + piece.bytes.length;
       const bytes = isRaw ? piece.bytes : new TextEncoder().encode(plain.take(piece.bytes));
-      if (!streams.write(bytes)) await streams.drained();
+      await writer.write(bytes);
     }
   });
   if (outcome === "aborted") throw new Interrupted();
@@ -178,7 +206,8 @@ const log = command({
   name: "log",
   summary: "print what the machine's console has said",
   details: `
-The last MiB is kept. Escape sequences and carriage returns are left out unless --raw is given.
+The last MiB is kept. Escape sequences and carriage returns are left out, and a last line without
+its end gets one, unless --raw is given.
 --follow goes on with what is said from then on, until the machine ends or Ctrl-C.`,
   parameters: [VM],
   options: {
@@ -199,8 +228,10 @@ The last MiB is kept. Escape sequences and carriage returns are left out unless 
     const text = call.has("raw") ? new TextDecoder().decode(bytes) : plainText(bytes);
     if (!call.isJson) {
       const raw = call.has("raw") ? bytes : new TextEncoder().encode(text);
-      if (!call.streams.write(raw)) await call.streams.drained();
-      if (call.has("follow")) await followLog(vm, call, end);
+      const writer = new LineWriter(call.streams);
+      await writer.write(raw);
+      if (call.has("follow")) await followLog(vm, call, end, writer);
+      if (!call.has("raw")) await writer.endLine();
     }
     return { text, bytes: end, lost: begin };
   },

@@ -10,6 +10,7 @@ import { isElf, isImage, VmError } from "../../index.ts";
 import { type Call, type CommandSpec, checkSignal, command, UsageError } from "../command.ts";
 import { progressOf } from "../progress.ts";
 import { bytesText, pairs, table } from "../render.ts";
+import { thereAre } from "../wording.ts";
 import type { GuestDetails, GuestInfo } from "../world.ts";
 
 const Guest = z.object({
@@ -208,9 +209,9 @@ async function builtinInfo({ world }: Call): Promise<z.output<typeof Info>> {
 
 /** The error for a name that no guest has. */
 function unknownGuest(name: string, { world: { guests } }: Call): VmError {
-  const names = [...guests.list().map((guest) => guest.name), guests.builtin].join(", ");
+  const names = [...guests.list().map((guest) => guest.name), guests.builtin];
   const hint = guests.preparable.includes(name) ? `; \`guest prepare ${name}\` fetches it` : "";
-  return new VmError("not-found", `guest "${name}": there are ${names}${hint}`);
+  return new VmError("not-found", `guest "${name}": ${thereAre(names)}${hint}`);
 }
 
 const info = command({

@@ -14,4 +14,13 @@ export const RunShape = z.object({
   instructions: z.number(),
   guestSeconds: z.number(),
   digest: z.string().optional(),
+  mips: z.number().optional().describe("this and what follows: with --stats"),
+  slots: z.number().optional(),
+  ticks: z.number().optional(),
+  idleTicks: z.number().optional(),
+  framesUsed: z.number().optional(),
+  reboots: z.number().optional(),
+  busyMs: z.number().optional(),
+  exits: z.record(z.string(), z.number()).optional(),
+  core: z.record(z.string(), z.number()).optional(),
 });

@@ -40,7 +40,7 @@ const OPTIONS = {
     help: "stop after N instructions over all harts, status 124",
   },
   digest: { help: "print `digest HEX` of the final state on stderr" },
-  stats: { help: "print one line of JSON about the run on stderr" },
+  stats: { help: "print one line of JSON about the run on stderr; with --json: say more in it" },
   ...GDB_OPTIONS,
   control: {
     value: "unix:PATH",
@@ -169,17 +169,17 @@ type Result = z.output<typeof RunShape>;
 
 function report(machine: Machine, call: Call, end: { kind: string; status: number }, ms: number) {
   const digest = call.has("digest") ? machine.stateDigest() : undefined;
-  if (digest !== undefined) call.streams.say(`digest ${digest}\n`);
-  const stats = machine.stats();
+  const { instructions, exits, core, ...stats } = machine.stats();
   const seconds = Number((ms / 1000).toFixed(3));
-  const mips = Number((stats.instructions / Math.max(ms / 1000, 1e-6) / 1e6).toFixed(1));
-  const line = { ended: end.kind, code: end.status, seconds, mips };
+  const mips = Number((instructions / Math.max(ms / 1000, 1e-6) / 1e6).toFixed(1));
   const guestSeconds = stats.ticks / 1e7;
-  if (call.has("stats")) {
-    call.streams.say(`${JSON.stringify({ ...line, guestSeconds, ...stats })}\n`);
-  }
-  const { ended, code } = line;
-  return { ended, code, seconds, instructions: stats.instructions, guestSeconds, digest };
+  const result = { ended: end.kind, code: end.status, seconds, instructions, guestSeconds };
+  const more = { mips, ...stats, exits: { ...exits }, core: { ...core } };
+  // with --json there is one document, and it says all of that
+  if (call.isJson) return { ...result, digest, ...(call.has("stats") ? more : {}) };
+  if (digest !== undefined) call.streams.say(`digest ${digest}\n`);
+  if (call.has("stats")) call.streams.say(`${JSON.stringify({ ...result, ...more })}\n`);
+  return { ...result, digest };
 }
 
 /** Runs it to its end; what to say when the guest did not end it. */
@@ -234,6 +234,9 @@ async function run(call: Call): Promise<Result> {
   const spec = specOf(call, "run", { file: call.path("FILE"), clock: clockFor(call) });
   const vm = await fleet.create({ ...spec, name: freeName(spec.name, fleet) });
   const control = call.text("control");
+  const end = async () => {
+    if (!vm.isRemoved) await fleet.remove(vm.name);
+  };
   try {
     const server = control === undefined ? null : await serve(control, call);
     try {
@@ -241,10 +244,10 @@ async function run(call: Call): Promise<Result> {
       if (result.code === 0) return result;
       throw new CommandFailed(result.code, result, text ?? "");
     } finally {
-      await server?.close();
+      await server?.close(end);
     }
   } finally {
-    if (!vm.isRemoved) await fleet.remove(vm.name);
+    await end();
   }
 }
 
