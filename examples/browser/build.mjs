@@ -1,9 +1,6 @@
 // Bundles the page into a folder that any static server serves.
 //
-//   node examples/browser/build.mjs [--out FOLDER] [--guest NAME]...
-//
-// --out FOLDER   where to; default dist/browser. What else is in it stays.
-// --guest NAME   puts a prepared guest's files beside the page (rivulet guest prepare debian)
+//   node examples/browser/build.mjs --help
 import {
   cpSync,
   existsSync,
@@ -81,10 +78,30 @@ export async function buildPageOnce() {
   }
 }
 
+const HELP = `Usage: node examples/browser/build.mjs [options]
+
+Bundles the page into a folder that any static server serves.
+
+  --out FOLDER  where to; what else is in it stays; default dist/browser
+  --guest NAME  put a prepared guest's files beside the page (\`rivulet guest prepare debian\`); may be given again
+  --help        this text
+
+Example:
+  node examples/browser/build.mjs --out /tmp/page --guest debian
+`;
+
 async function main() {
   const { values } = parseArgs({
-    options: { out: { type: "string" }, guest: { type: "string", multiple: true } },
+    options: {
+      out: { type: "string" },
+      guest: { type: "string", multiple: true },
+      help: { type: "boolean", short: "h" },
+    },
   });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
   const folder = resolve(values.out ?? PAGE_FOLDER);
   await buildPage(folder, values.guest ?? []);
   console.log(`${folder}: serve it with any static server`);

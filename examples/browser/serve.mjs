@@ -1,8 +1,6 @@
 // Serves the page, and the guests that this user has prepared, on 127.0.0.1. A plain static server: no special header.
 //
-//   node examples/browser/serve.mjs [--port 8080]
-//
-// --port N   0 takes any that is free. The first line on stdout is the page's address.
+//   node examples/browser/serve.mjs --help
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -82,9 +80,26 @@ function serve(request, response) {
   }
 }
 
-/** The port that the command line names. Throws with what is accepted. */
+const HELP = `Usage: node examples/browser/serve.mjs [options]
+
+Serves the page, and the guests that \`rivulet guest prepare\` has prepared, on 127.0.0.1; the first line on
+stdout is the address to open. The page is bundled first where that has not been done.
+
+  --port N  port to listen on; 0 takes any that is free; default 8080
+  --help    this text
+
+Example:
+  node examples/browser/serve.mjs --port 0
+`;
+
+/** The port that the command line names; null when help is asked for. Throws with what is accepted. */
 function readPort() {
-  const { values } = parseArgs({ options: { port: { type: "string", default: "8080" } } });
+  const options = {
+    port: { type: "string", default: "8080" },
+    help: { type: "boolean", short: "h" },
+  };
+  const { values } = parseArgs({ options });
+  if (values.help) return null;
   const port = /^\d+$/.test(values.port) ? Number(values.port) : -1;
   if (port < 0 || port > 65535) {
     throw new Error(`--port ${values.port}: accepted are 0 to 65535; 0 takes any that is free`);
@@ -103,6 +118,10 @@ async function main() {
     port = readPort();
   } catch (error) {
     fail(error.message, 2);
+    return;
+  }
+  if (port === null) {
+    process.stdout.write(HELP);
     return;
   }
   await buildPageOnce();
