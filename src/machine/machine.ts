@@ -1,15 +1,12 @@
 /**
  * machine: one virtual machine as its user sees it: boot, run, console, events, digest.
  *
- * Owns    its part of the core, its devices, its state and the one run that may be under way.
+ * Owns    its part of the core, its devices and what wires them together.
  * Used by host.ts, which makes it, and by every caller of the API.
- * Holds   guest time passes only while a run is under way and the machine is not paused; states
- *         change between slices.
+ * Holds   everything that a call needs to be allowed is checked here; run-loop.ts does the running.
  */
-import type { StopEntry } from "../core/debug-view.ts";
 import { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
-import { type BootPlan, enterBoot, planBoot } from "./boot.ts";
 import { type MachineClock, makeClock } from "./clock.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { ConsoleEnd, type MachineConsole } from "./console.ts";
@@ -20,26 +17,13 @@ import { Emitter } from "./events.ts";
 import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./exec.ts";
 import type { ExecResult } from "./exec-result.ts";
 import type { HostServices } from "./host.ts";
-import { type LoaderHost, loadPlan, reserveMemory } from "./loader.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
-import { buildTree } from "./machine-tree.ts";
-import { makeRunner } from "./make-runner.ts";
-import { canGo, isFinal, type MachineState, type RunResult } from "./result.ts";
-import type { ExitCounts, Runner, SliceOutcome } from "./runner.ts";
-import { Waiter } from "./waiter.ts";
+import type { MachineState, RunResult } from "./result.ts";
+import { RunLoop } from "./run-loop.ts";
+import type { ExitCounts } from "./runner.ts";
+import { Starter } from "./starter.ts";
 
 export type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
-
-interface ActiveRun {
-  readonly target: number;
-  readonly resolve: (result: RunResult) => void;
-  readonly reject: (error: unknown) => void;
-  isStopping: boolean;
-}
-
-const SLICE_MS = 4;
-const SLICE_SLOTS_MIN = 20_000;
-const SLICE_SLOTS_MAX = 1_000_000;
 
 /** One machine. Made by `host.createMachine`. */
 export class Machine {
@@ -50,33 +34,15 @@ export class Machine {
   readonly #console: ConsoleEnd;
   readonly #devices: DeviceSet;
   readonly #clock: MachineClock;
-  readonly #waiter: Waiter;
-  readonly #exec: GuestExec;
   readonly #events = new Emitter<MachineEvents>();
-  #plan: BootPlan | null = null;
-  #runner: Runner | null = null;
-  #state: MachineState = "created";
-  #reason = "";
-  #run: ActiveRun | null = null;
+  readonly #loop: RunLoop;
+  readonly #starter: Starter;
+  #exec: GuestExec | null = null;
+  #debugger: Debugger | null = null;
   #isBooting = false;
-  /** Frames that were free when they did not suffice, while the machine waits for more. */
-  #starvedAt: number | null = null;
   #isDisposed = false;
-  /** The task is out of the scheduler until something that it waits for is done. */
-  #isSleeping = false;
-  /** A slice is under way: whoever is called from it may dispose of the machine. */
-  #isInSlice = false;
   /** The core's part and the frames are given back. */
   #isGone = false;
-  /** A reboot was cut short by `stop`; the next run begins it anew. */
-  #isReloading = false;
-  #pauseReason: string | null = null;
-  /** The pause is that of a stop which ended the run: a new run takes it back. */
-  #isStopped = false;
-  readonly #debugger: Debugger;
-  #sliceSlots = 100_000;
-  #busyMs = 0;
-  #reboots = 0;
   readonly #counts: ExitCounts = { mmio: 0, sbi: 0, idle: 0, alarm: 0 };
 
   /** For host.ts alone. */
@@ -85,18 +51,59 @@ export class Machine {
     this.config = config;
     this.#host = host;
     this.#view = MachineView.create(host.core, config);
-    this.#waiter = new Waiter(host.platform);
-    const wake = () => this.#waiter.wake();
+    const wake = () => this.#loop.wake();
     this.#console = new ConsoleEnd(config.consoleInput === "open", wake);
     this.#clock = makeClock(config.clock, host.platform);
-    this.#debugger = new Debugger(this);
     try {
       this.#devices = new DeviceSet(config, this.#view, this.#console, host.platform, wake);
     } catch (error) {
       this.#view.dispose(); // a custom device that does not fit
       throw error;
     }
-    this.#exec = new GuestExec(this, host.platform, this.#console, this.#devices.agent);
+    this.#loop = this.#makeLoop();
+    this.#starter = this.#makeStarter();
+  }
+
+  #makeLoop(): RunLoop {
+    return new RunLoop({
+      name: this.name,
+      host: this.#host,
+      view: this.#view,
+      console: this.#console,
+      devices: this.#devices,
+      clock: this.#clock,
+      events: this.#events,
+      noReboot: this.config.noReboot,
+      hasOthers: () => this.#host.hasOthers(this),
+      reload: () => this.#starter.reload(),
+      stopped: (entry) => {
+        const { debugger: debug } = this;
+        return { stop: debug.told(entry), isHolding: debug.isHolding };
+      },
+      giveBack: () => this.#giveBack(),
+    });
+  }
+
+  #makeStarter(): Starter {
+    return new Starter({
+      config: this.config,
+      parts: {
+        view: this.#view,
+        devices: this.#devices,
+        console: this.#console,
+        clock: this.#clock,
+        counts: this.#counts,
+      },
+      loader: {
+        moreFrames: () => this.#loop.framesForLoader(),
+        breathe: async () => {
+          await this.#host.platform.yieldToEventLoop();
+          this.#needAlive();
+          return !this.#loop.isStopping;
+        },
+      },
+      framesFreed: () => this.#host.framesFreed(),
+    });
   }
 
   /** The terminal. */
@@ -105,7 +112,7 @@ export class Machine {
   }
 
   get state(): MachineState {
-    return this.#state;
+    return this.#loop.state;
   }
 
   /**
@@ -113,7 +120,7 @@ export class Machine {
    * it.
    */
   get reason(): string {
-    return this.#reason;
+    return this.#loop.reason;
   }
 
   /**
@@ -127,6 +134,7 @@ export class Machine {
   /** Breakpoints, steps, registers, memory. */
   get debugger(): Debugger {
     this.#needAlive();
+    this.#debugger ??= new Debugger(this);
     return this.#debugger;
   }
 
@@ -136,7 +144,7 @@ export class Machine {
 
   /** True while a run is under way, paused or not. */
   get hasRun(): boolean {
-    return this.#run !== null;
+    return this.#loop.hasRun;
   }
 
   /** The devices by address, for tools and tests. */
@@ -153,17 +161,6 @@ export class Machine {
     if (this.#isDisposed) throw new VmError("disposed", `${this.name} is disposed`);
   }
 
-  #go(to: MachineState, reason: string): void {
-    const from = this.#state;
-    if (from !== to && !canGo(from, to)) {
-      throw new VmError("bad-state", `${this.name} is ${from}: it cannot become ${to}`);
-    }
-    this.#state = to;
-    const isNews = from !== to || this.#reason !== reason;
-    this.#reason = reason;
-    if (isNews) this.#events.emit("state", { from, to, reason });
-  }
-
   // ---- boot ----
 
   /**
@@ -173,113 +170,27 @@ export class Machine {
    */
   async boot(): Promise<void> {
     this.#needAlive();
-    if ((this.#state !== "created" && this.#state !== "terminated") || this.#isBooting) {
+    const { state } = this;
+    if ((state !== "created" && state !== "terminated") || this.#isBooting) {
       const accepted = "only a created or terminated one boots";
-      throw new VmError("bad-state", `${this.name} is ${this.#state}: ${accepted}`);
+      throw new VmError("bad-state", `${this.name} is ${state}: ${accepted}`);
     }
     this.#isBooting = true;
     try {
-      const plan = this.#planned();
-      if (this.#state === "terminated") this.#resetAll();
-      this.#isReloading = false;
-      await this.#load(plan);
-      this.#go("running", "booted");
+      void this.#starter.plan; // what does not fit is refused before anything is thrown away
+      if (state === "terminated") this.#starter.reset();
+      this.#loop.booting();
+      this.#loop.runner = (await this.#starter.load()) ?? this.#loop.runner;
+      this.#loop.go("running", "booted");
     } finally {
       this.#isBooting = false;
     }
-    this.#showPause();
-  }
-
-  #planned(): BootPlan {
-    this.#plan ??= planBoot(this.config, (facts) =>
-      buildTree(this.config, this.#devices.nodes(), facts),
-    );
-    return this.#plan;
-  }
-
-  #resetAll(): void {
-    this.#devices.reset();
-    if (!this.#view.reset()) throw new VmError("no-memory", `${this.name}: no frame is free`);
-    this.#host.framesFreed();
-  }
-
-  /** False when `stop` cut it short. */
-  async #load(plan: BootPlan): Promise<boolean> {
-    const { memory } = this.#view;
-    const loader: LoaderHost = {
-      moreFrames: () => this.#framesForLoader(),
-      breathe: async () => {
-        await this.#host.platform.yieldToEventLoop();
-        this.#needAlive();
-        return !this.#isStopping();
-      },
-    };
-    if (this.config.reserve && !(await reserveMemory(memory, loader))) return false;
-    if (!(await loadPlan(memory, plan, loader))) return false;
-    enterBoot(this.#view, plan);
-    this.#runner = makeRunner(
-      {
-        view: this.#view,
-        devices: this.#devices,
-        console: this.#console,
-        clock: this.#clock,
-        counts: this.#counts,
-      },
-      plan,
-    );
-    return true;
-  }
-
-  /**
-   * Waits until frames are free. False when `stop` cut that short. Throws when nobody could free
-   * any.
-   */
-  async #framesForLoader(): Promise<boolean> {
-    if (!this.#host.hasOthers(this)) {
-      const has = `${this.#host.core.framesTotal} frames of 4096 bytes`;
-      throw new VmError("no-memory", `${this.name} does not fit: the host has ${has}`);
-    }
-    this.#starve();
-    await this.#sleepForFrames();
-    this.#needAlive();
-    if (this.#isStopping()) return false;
-    this.#fed();
-    return true;
-  }
-
-  // ---- memory pressure ----
-
-  /** Frames ran out: machine time stands still at this instruction. */
-  #starve(): void {
-    const framesFree = this.#host.core.framesFree;
-    this.#starvedAt = framesFree;
-    this.#clock.stop();
-    if (this.#state === "running") this.#go("paused", "memory");
-    this.#events.emit("memory", { isShort: true, framesFree });
-  }
-
-  /** Sleeps until more frames are free than were when they did not suffice. */
-  async #sleepForFrames(): Promise<void> {
-    const starvedAt = this.#starvedAt ?? 0;
-    while (!this.#isDisposed && !this.#isStopping()) {
-      if (this.#host.core.framesFree > starvedAt) return;
-      this.#waiter.clear();
-      await this.#waiter.sleep(null);
-    }
-  }
-
-  /** Frames are there again. */
-  #fed(): void {
-    this.#starvedAt = null;
-    this.#events.emit("memory", { isShort: false, framesFree: this.#host.core.framesFree });
-    if (this.#state !== "paused" || this.#pauseReason !== null) return;
-    this.#go("running", "memory");
-    if (this.#run !== null) this.#clock.start(this.#view);
+    this.#loop.showPause();
   }
 
   /** For host.ts: frames were given back somewhere. */
   framesFreed(): void {
-    if (this.#starvedAt !== null) this.#waiter.wake();
+    this.#loop.framesFreed();
   }
 
   // ---- running ----
@@ -295,32 +206,17 @@ export class Machine {
       const text = `run(${instructions}): accepted are whole numbers of instructions from 0`;
       throw new VmError("bad-argument", text);
     }
-    if (this.#exec.isDriving) return this.#exec.handOver(() => this.run(budget));
-    if (this.#run !== null) throw new VmError("busy", `${this.name} is running already`);
-    if (this.#state !== "running" && this.#state !== "paused") {
-      throw new VmError("bad-state", `${this.name} is ${this.#state}: call boot() first`);
+    if (this.#exec?.isDriving === true) return this.#exec.handOver(() => this.run(budget));
+    if (this.hasRun) throw new VmError("busy", `${this.name} is running already`);
+    if (this.state !== "running" && this.state !== "paused") {
+      throw new VmError("bad-state", `${this.name} is ${this.state}: call boot() first`);
     }
-    const target = this.#view.retired + (instructions ?? Number.POSITIVE_INFINITY);
-    return new Promise((resolve, reject) => {
-      this.#run = { target, resolve, reject, isStopping: false };
-      if (this.#isStopped) this.resume();
-      if (this.#starvedAt !== null) this.#fed();
-      this.#devices.retry();
-      if (this.#pauseReason === null) this.#clock.start(this.#view);
-      this.#host.scheduler.add(this);
-    });
+    return this.#loop.run(this.#view.retired + (instructions ?? Number.POSITIVE_INFINITY));
   }
 
   /** Ends the run under way at the next slice's end, with "stopped". */
   stop(): void {
-    if (this.#run === null) return;
-    this.#run.isStopping = true;
-    this.#waiter.wake();
-    if (this.#pauseReason !== null) this.#host.scheduler.add(this);
-  }
-
-  #isStopping(): boolean {
-    return this.#run?.isStopping ?? false;
+    this.#loop.stop();
   }
 
   /**
@@ -329,186 +225,13 @@ export class Machine {
    */
   pause(reason = "user"): void {
     this.#needAlive();
-    if (this.#state !== "running" && this.#state !== "paused") {
-      throw new VmError("bad-state", `${this.name} is ${this.#state}: only a running one pauses`);
-    }
-    this.#pauseReason = reason;
-    this.#isStopped = false;
-    this.#clock.stop();
-    this.#showPause();
-  }
-
-  #showPause(): void {
-    if (this.#pauseReason !== null) this.#go("paused", this.#pauseReason);
+    this.#loop.pause(reason);
   }
 
   /** Takes a pause back. A machine that waits for memory goes on waiting. */
   resume(): void {
     this.#needAlive();
-    if (this.#pauseReason === null) {
-      throw new VmError("bad-state", `${this.name} is ${this.#state}: it was not paused`);
-    }
-    this.#pauseReason = null;
-    this.#isStopped = false;
-    if (this.#starvedAt !== null) {
-      this.#go("paused", "memory");
-      return;
-    }
-    this.#go("running", "resumed");
-    if (this.#run === null) return;
-    this.#clock.start(this.#view);
-    this.#waiter.wake();
-    this.#host.scheduler.add(this);
-  }
-
-  /** For the scheduler alone. */
-  slice(): boolean {
-    const run = this.#run;
-    const runner = this.#runner;
-    if (run === null || runner === null || this.#isSleeping) return false;
-    if (run.isStopping) return this.#finish({ kind: "stopped" });
-    if (this.#pauseReason !== null) return false;
-    if (this.#isReloading) {
-      this.#sleep(this.#reload());
-      return false;
-    }
-    this.#isInSlice = true;
-    try {
-      const begin = this.#host.platform.monotonicMs();
-      const outcome = runner.slice(this.#sliceSlots, run.target);
-      const ms = this.#host.platform.monotonicMs() - begin;
-      this.#busyMs += ms;
-      this.#adapt(ms);
-      this.#console.flush();
-      return this.#isDisposed ? false : this.#after(outcome, runner);
-    } catch (error) {
-      this.#fail(error);
-      return false;
-    } finally {
-      this.#isInSlice = false;
-      if (this.#isDisposed) this.#giveBack();
-    }
-  }
-
-  /**
-   * Keeps a slice near SLICE_MS, at once when it was too long: a guest may change from cheap to
-   * costly instructions as it likes. The length of a slice is invisible to the guest.
-   */
-  #adapt(ms: number): void {
-    const slots = this.#sliceSlots;
-    if (ms > SLICE_MS) {
-      const fitting = Math.floor((slots * SLICE_MS) / ms);
-      this.#sliceSlots = Math.max(SLICE_SLOTS_MIN, fitting);
-    } else if (ms < SLICE_MS / 2) this.#sliceSlots = Math.min(SLICE_SLOTS_MAX, slots * 2);
-  }
-
-  #after(outcome: SliceOutcome, runner: Runner): boolean {
-    switch (outcome.kind) {
-      case "again":
-        return true;
-      case "end":
-        return this.#finish(outcome.result);
-      case "wait":
-        this.#sleep(this.#wait(runner, outcome.untilTicks));
-        return false;
-      case "held":
-        this.#sleep(this.#untilReleased());
-        return false;
-      case "memory":
-        this.#starve();
-        if (!this.#host.hasOthers(this)) return this.#finish({ kind: "memory" });
-        this.#sleep(this.#untilFed());
-        return false;
-      case "stop":
-        return this.#stopped(outcome.stop);
-      case "reset":
-        if (this.config.noReboot) return this.#finish({ kind: "reboot" });
-        this.#sleep(this.#reboot());
-        return false;
-    }
-  }
-
-  /** The debugger's stop: ends the run, or holds it. */
-  #stopped(entry: StopEntry): false {
-    const stop = this.#debugger.told(entry);
-    this.pause(stop.cause);
-    this.#isStopped = !this.#debugger.isHolding;
-    if (this.#isStopped) this.#finish({ kind: "break", ...stop });
-    this.#events.emit("stop", stop);
-    return false;
-  }
-
-  /** Leaves the scheduler until `work` is done. */
-  #sleep(work: Promise<void>): void {
-    this.#isSleeping = true;
-    work.then(
-      () => {
-        this.#isSleeping = false;
-        if (this.#run !== null) this.#host.scheduler.add(this);
-      },
-      (error) => {
-        this.#isSleeping = false;
-        this.#fail(error);
-      },
-    );
-  }
-
-  async #wait(runner: Runner, untilTicks: number): Promise<void> {
-    const { platform } = this.#host;
-    const begin = platform.monotonicMs();
-    this.#waiter.clear();
-    await this.#waiter.sleep(runner.waitMs(untilTicks));
-    if (this.#isDisposed || this.#pauseReason !== null) return;
-    runner.waited(untilTicks, platform.monotonicMs() - begin);
-  }
-
-  /** Host work may be late for ever: `stop` ends the wait. */
-  async #untilReleased(): Promise<void> {
-    const { hub } = this.#devices;
-    void hub.released().then(() => this.#waiter.wake());
-    while (hub.isHeld && !this.#isDisposed && !this.#isStopping()) {
-      this.#waiter.clear();
-      await this.#waiter.sleep(null);
-    }
-  }
-
-  async #untilFed(): Promise<void> {
-    await this.#sleepForFrames();
-    if (this.#isDisposed || this.#isStopping()) return;
-    this.#fed();
-    this.#devices.retry();
-  }
-
-  /** Resets everything and loads again, within the same run. */
-  async #reboot(): Promise<void> {
-    this.#reboots++;
-    this.#events.emit("reboot", { count: this.#reboots });
-    await this.#reload();
-  }
-
-  async #reload(): Promise<void> {
-    this.#isReloading = true;
-    this.#resetAll();
-    this.#isReloading = !(await this.#load(this.#plan as BootPlan));
-  }
-
-  #finish(result: RunResult): false {
-    const run = this.#run;
-    this.#run = null;
-    this.#clock.stop();
-    this.#console.flush();
-    if (isFinal(result)) this.#go("terminated", result.kind);
-    this.#events.emit("end", result);
-    run?.resolve(result);
-    return false;
-  }
-
-  #fail(error: unknown): void {
-    const run = this.#run;
-    this.#run = null;
-    this.#clock.stop();
-    if (canGo(this.#state, "terminated")) this.#go("terminated", "error");
-    run?.reject(error);
+    this.#loop.resume();
   }
 
   // ---- commands in a Linux guest: docs/exec.md ----
@@ -519,17 +242,23 @@ export class Machine {
    * ran out of time is a result. Throws "bad-argument", "bad-state", "aborted", "timeout", "io".
    */
   exec(command: string | readonly string[], options?: ExecOptions): Promise<ExecResult> {
-    return this.#exec.exec(command, options);
+    return this.#commands().exec(command, options);
   }
 
   /** Waits until the guest takes commands; by what. Throws "bad-state", "aborted", "timeout". */
   ready(options?: WaitOptions): Promise<ExecWay> {
-    return this.#exec.ready(options);
+    return this.#commands().ready(options);
   }
 
   /** Asks the guest to switch itself off. Throws as `exec` does; the machine then runs on. */
   powerdown(options?: WaitOptions): Promise<RunResult> {
-    return this.#exec.powerdown(options);
+    return this.#commands().powerdown(options);
+  }
+
+  #commands(): GuestExec {
+    const { platform } = this.#host;
+    this.#exec ??= new GuestExec(this, platform, this.#console, this.#devices.agent);
+    return this.#exec;
   }
 
   // ---- looking at it ----
@@ -537,7 +266,7 @@ export class Machine {
   /** Hash of everything the machine is; equal digests are equal machines. Not while it runs. */
   stateDigest(): string {
     this.#needAlive();
-    if (this.#run !== null && this.#state !== "paused") {
+    if (this.hasRun && this.state !== "paused") {
       throw new VmError("busy", `${this.name} is running: stop or pause it first`);
     }
     return stateDigest(this.#view, this.#devices.bus.devices, this.#devices.digestExtras());
@@ -549,7 +278,7 @@ export class Machine {
    */
   deviceTree(): Uint8Array {
     this.#needAlive();
-    return this.#planned().tree.slice();
+    return this.#starter.plan.tree.slice();
   }
 
   /** Instructions retired over all harts. */
@@ -567,8 +296,8 @@ export class Machine {
       ticks: this.#view.ticks,
       idleTicks: this.#view.idleTicks,
       framesUsed: this.#view.frames,
-      reboots: this.#reboots,
-      busyMs: this.#busyMs,
+      reboots: this.#loop.reboots,
+      busyMs: this.#loop.busyMs,
       exits: { ...this.#counts },
       core: this.#view.counters,
     };
@@ -577,13 +306,11 @@ export class Machine {
   /** Ends the machine and gives its frames back. A run under way ends with "stopped". */
   dispose(): void {
     if (this.#isDisposed) return;
-    if (this.#run !== null) this.#finish({ kind: "stopped" });
-    if (canGo(this.#state, "terminated")) this.#go("terminated", "disposed");
+    const isAtRest = this.#loop.dispose();
     this.#isDisposed = true;
-    this.#waiter.wake();
     this.#console.end();
     this.#devices.hub.close();
-    if (!this.#isInSlice) this.#giveBack();
+    if (isAtRest) this.#giveBack();
   }
 
   /** Once: whoever heard of the end may have disposed of the machine already. */

@@ -1,14 +1,13 @@
 /**
  * make-runner: wires the parts of one machine for a run of one boot.
  *
- * Used by machine.ts, once for each boot.
+ * Used by starter.ts, once for each boot, and by adopt.ts.
  */
 import type { MachineView } from "../core/machine-view.ts";
-import type { BootPlan } from "./boot.ts";
 import type { MachineClock } from "./clock.ts";
 import type { ConsoleEnd } from "./console.ts";
 import type { DeviceSet } from "./devices.ts";
-import { Htif } from "./htif.ts";
+import { Htif, type HtifSymbols } from "./htif.ts";
 import { type ExitCounts, Runner } from "./runner.ts";
 import { Sbi } from "./sbi.ts";
 
@@ -21,8 +20,8 @@ export interface LastingParts {
   readonly counts: ExitCounts;
 }
 
-/** The runner of what `plan` has loaded. */
-export function makeRunner(lasting: LastingParts, plan: BootPlan): Runner {
+/** The runner of what was loaded; `symbols` of a program that speaks HTIF. */
+export function makeRunner(lasting: LastingParts, symbols: HtifSymbols | null): Runner {
   const { view, devices, console, clock, counts } = lasting;
   const { bus, hub, agent } = devices;
   const put = (bytes: Uint8Array) => {
@@ -37,6 +36,6 @@ export function makeRunner(lasting: LastingParts, plan: BootPlan): Runner {
       hub.request ??= what;
     },
   });
-  const htif = plan.htif === null ? null : new Htif(view, plan.htif, put);
+  const htif = symbols === null ? null : new Htif(view, symbols, put);
   return new Runner({ view, bus, hub, sbi, htif, clock, console, agent }, counts);
 }

@@ -1,0 +1,419 @@
+/**
+ * run-loop: lets one machine run: its state, the run that may be under way, its slices, and why it
+ * sleeps between them.
+ *
+ * Owns    state and reason, the run under way, pauses, the wait for frames.
+ * Used by machine.ts, whose task it is in the host's scheduler.
+ * Holds   guest time passes only while a run is under way and the machine is not paused; states
+ *         change between slices.
+ */
+import type { StopEntry } from "../core/debug-view.ts";
+import type { MachineView } from "../core/machine-view.ts";
+import { VmError } from "../errors.ts";
+import type { MachineClock } from "./clock.ts";
+import type { ConsoleEnd } from "./console.ts";
+import type { DeviceSet } from "./devices.ts";
+import type { Emitter } from "./events.ts";
+import type { HostServices } from "./host.ts";
+import type { MachineEvents } from "./machine-facts.ts";
+import { canGo, type DebugStop, isFinal, type MachineState, type RunResult } from "./result.ts";
+import type { Runner, SliceOutcome } from "./runner.ts";
+import { Waiter } from "./waiter.ts";
+
+/** What a loop needs of its machine. */
+export interface LoopOwner {
+  readonly name: string;
+  readonly host: HostServices;
+  readonly view: MachineView;
+  readonly console: ConsoleEnd;
+  readonly devices: DeviceSet;
+  readonly clock: MachineClock;
+  readonly events: Emitter<MachineEvents>;
+  /** A reboot request ends the run instead. */
+  readonly noReboot: boolean;
+  /** Another machine could give frames back. */
+  hasOthers(): boolean;
+  /** Resets everything and loads again: what runs then, or null when that was cut short. */
+  reload(): Promise<Runner | null>;
+  /** The debugger hears of a stop. `isHolding`: the run stays under way. */
+  stopped(entry: StopEntry): { stop: DebugStop; isHolding: boolean };
+  /** A disposed machine's last slice is over: its frames can be given back. */
+  giveBack(): void;
+}
+
+interface ActiveRun {
+  readonly target: number;
+  readonly resolve: (result: RunResult) => void;
+  readonly reject: (error: unknown) => void;
+  isStopping: boolean;
+}
+
+const SLICE_MS = 4;
+const SLICE_SLOTS_MIN = 20_000;
+const SLICE_SLOTS_MAX = 1_000_000;
+
+/** Runs one machine. */
+export class RunLoop {
+  /** Of the last boot; null before the first. */
+  runner: Runner | null = null;
+  /** Host milliseconds spent in slices. */
+  busyMs = 0;
+  reboots = 0;
+  readonly #owner: LoopOwner;
+  readonly #waiter: Waiter;
+  #state: MachineState = "created";
+  #reason = "";
+  #run: ActiveRun | null = null;
+  /** Frames that were free when they did not suffice, while the machine waits for more. */
+  #starvedAt: number | null = null;
+  /** The task is out of the scheduler until something that it waits for is done. */
+  #isSleeping = false;
+  /** A slice is under way: whoever is called from it may dispose of the machine. */
+  #isInSlice = false;
+  /** The guest, or what serves it, is executing: it stands between no two instructions. */
+  #isInGuest = false;
+  #isDisposed = false;
+  /** A reboot is under way, or was cut short by `stop`: the next run begins it anew. */
+  #isReloading = false;
+  #pauseReason: string | null = null;
+  /** The pause is that of a stop which ended the run: a new run takes it back. */
+  #isStopped = false;
+  #sliceSlots = 100_000;
+
+  constructor(owner: LoopOwner) {
+    this.#owner = owner;
+    this.#waiter = new Waiter(owner.host.platform);
+  }
+
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  get reason(): string {
+    return this.#reason;
+  }
+
+  /** True while a run is under way, paused or not. */
+  get hasRun(): boolean {
+    return this.#run !== null;
+  }
+
+  /** True while the guest stands between two instructions, ready to go on. */
+  get isAtBoundary(): boolean {
+    return !this.#isInGuest && !this.#isReloading;
+  }
+
+  /** True once `stop` was asked of the run under way. */
+  get isStopping(): boolean {
+    return this.#run?.isStopping ?? false;
+  }
+
+  /** Ends what the machine sleeps for, to look again. */
+  wake(): void {
+    this.#waiter.wake();
+  }
+
+  /** Takes an edge of the table of states. Throws "bad-state" when there is none. */
+  go(to: MachineState, reason: string): void {
+    const from = this.#state;
+    if (from !== to && !canGo(from, to)) {
+      throw new VmError("bad-state", `${this.#owner.name} is ${from}: it cannot become ${to}`);
+    }
+    this.#state = to;
+    const isNews = from !== to || this.#reason !== reason;
+    this.#reason = reason;
+    if (isNews) this.#owner.events.emit("state", { from, to, reason });
+  }
+
+  /** A boot has begun anew: nothing of a reboot is left. */
+  booting(): void {
+    this.#isReloading = false;
+  }
+
+  // ---- memory pressure ----
+
+  /**
+   * Waits until frames are free. False when `stop` cut that short. Throws when nobody could free
+   * any.
+   */
+  async framesForLoader(): Promise<boolean> {
+    const { name, host } = this.#owner;
+    if (!this.#owner.hasOthers()) {
+      const has = `${host.core.framesTotal} frames of 4096 bytes`;
+      throw new VmError("no-memory", `${name} does not fit: the host has ${has}`);
+    }
+    this.#starve();
+    await this.#sleepForFrames();
+    if (this.#isDisposed) throw new VmError("disposed", `${name} is disposed`);
+    if (this.isStopping) return false;
+    this.#fed();
+    return true;
+  }
+
+  /** Frames ran out: machine time stands still at this instruction. */
+  #starve(): void {
+    const { framesFree } = this.#owner.host.core;
+    this.#starvedAt = framesFree;
+    this.#owner.clock.stop();
+    if (this.#state === "running") this.go("paused", "memory");
+    this.#owner.events.emit("memory", { isShort: true, framesFree });
+  }
+
+  /** Sleeps until more frames are free than were when they did not suffice. */
+  async #sleepForFrames(): Promise<void> {
+    const starvedAt = this.#starvedAt ?? 0;
+    while (!this.#isDisposed && !this.isStopping) {
+      if (this.#owner.host.core.framesFree > starvedAt) return;
+      this.#waiter.clear();
+      await this.#waiter.sleep(null);
+    }
+  }
+
+  /** Frames are there again. */
+  #fed(): void {
+    this.#starvedAt = null;
+    const { framesFree } = this.#owner.host.core;
+    this.#owner.events.emit("memory", { isShort: false, framesFree });
+    if (this.#state !== "paused" || this.#pauseReason !== null) return;
+    this.go("running", "memory");
+    if (this.#run !== null) this.#owner.clock.start(this.#owner.view);
+  }
+
+  /** Frames were given back somewhere. */
+  framesFreed(): void {
+    if (this.#starvedAt !== null) this.#waiter.wake();
+  }
+
+  // ---- running ----
+
+  /** Runs until `target` instructions are retired, or something ends the run. */
+  run(target: number): Promise<RunResult> {
+    const { host, clock, devices, view } = this.#owner;
+    return new Promise((resolve, reject) => {
+      this.#run = { target, resolve, reject, isStopping: false };
+      if (this.#isStopped) this.resume();
+      if (this.#starvedAt !== null) this.#fed();
+      devices.retry();
+      if (this.#pauseReason === null) clock.start(view);
+      host.scheduler.add(this);
+    });
+  }
+
+  /** Ends the run under way at the next slice's end, with "stopped". */
+  stop(): void {
+    if (this.#run === null) return;
+    this.#run.isStopping = true;
+    this.#waiter.wake();
+    if (this.#pauseReason !== null) this.#owner.host.scheduler.add(this);
+  }
+
+  /** Machine time stands still from the next instruction boundary on. */
+  pause(reason: string): void {
+    if (this.#state !== "running" && this.#state !== "paused") {
+      const text = `${this.#owner.name} is ${this.#state}: only a running one pauses`;
+      throw new VmError("bad-state", text);
+    }
+    this.#pauseReason = reason;
+    this.#isStopped = false;
+    this.#owner.clock.stop();
+    this.showPause();
+  }
+
+  /** A machine that is made as another one was begins paused. */
+  beginPaused(reason: string): void {
+    this.#pauseReason = reason;
+    this.go("paused", reason);
+  }
+
+  /** The state says what a pause that came while it could not be shown has meant. */
+  showPause(): void {
+    if (this.#pauseReason !== null) this.go("paused", this.#pauseReason);
+  }
+
+  /** Takes a pause back. A machine that waits for memory goes on waiting. */
+  resume(): void {
+    if (this.#pauseReason === null) {
+      const text = `${this.#owner.name} is ${this.#state}: it was not paused`;
+      throw new VmError("bad-state", text);
+    }
+    this.#pauseReason = null;
+    this.#isStopped = false;
+    if (this.#starvedAt !== null) {
+      this.go("paused", "memory");
+      return;
+    }
+    this.go("running", "resumed");
+    if (this.#run === null) return;
+    this.#owner.clock.start(this.#owner.view);
+    this.#waiter.wake();
+    this.#owner.host.scheduler.add(this);
+  }
+
+  /** For the scheduler alone. */
+  slice(): boolean {
+    const run = this.#run;
+    const { runner } = this;
+    if (run === null || runner === null || this.#isSleeping) return false;
+    if (run.isStopping) return this.finish({ kind: "stopped" });
+    if (this.#pauseReason !== null) return false;
+    if (this.#isReloading) {
+      this.#sleep(this.#reload());
+      return false;
+    }
+    this.#isInSlice = true;
+    try {
+      const outcome = this.#runSlice(runner, run.target);
+      this.#owner.console.flush();
+      return this.#isDisposed ? false : this.#after(outcome, runner);
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    } finally {
+      this.#isInSlice = false;
+      if (this.#isDisposed) this.#owner.giveBack();
+    }
+  }
+
+  #runSlice(runner: Runner, target: number): SliceOutcome {
+    const { platform } = this.#owner.host;
+    const begin = platform.monotonicMs();
+    this.#isInGuest = true;
+    try {
+      return runner.slice(this.#sliceSlots, target);
+    } finally {
+      this.#isInGuest = false;
+      const ms = platform.monotonicMs() - begin;
+      this.busyMs += ms;
+      this.#adapt(ms);
+    }
+  }
+
+  /**
+   * Keeps a slice near SLICE_MS, at once when it was too long: a guest may change from cheap to
+   * costly instructions as it likes. The length of a slice is invisible to the guest.
+   */
+  #adapt(ms: number): void {
+    const slots = this.#sliceSlots;
+    if (ms > SLICE_MS) {
+      const fitting = Math.floor((slots * SLICE_MS) / ms);
+      this.#sliceSlots = Math.max(SLICE_SLOTS_MIN, fitting);
+    } else if (ms < SLICE_MS / 2) this.#sliceSlots = Math.min(SLICE_SLOTS_MAX, slots * 2);
+  }
+
+  #after(outcome: SliceOutcome, runner: Runner): boolean {
+    switch (outcome.kind) {
+      case "again":
+        return true;
+      case "end":
+        return this.finish(outcome.result);
+      case "wait":
+        this.#sleep(this.#wait(runner, outcome.untilTicks));
+        return false;
+      case "held":
+        this.#sleep(this.#untilReleased());
+        return false;
+      case "memory":
+        this.#starve();
+        if (!this.#owner.hasOthers()) return this.finish({ kind: "memory" });
+        this.#sleep(this.#untilFed());
+        return false;
+      case "stop":
+        return this.#stopped(outcome.stop);
+      case "reset":
+        if (this.#owner.noReboot) return this.finish({ kind: "reboot" });
+        this.reboots++;
+        this.#owner.events.emit("reboot", { count: this.reboots });
+        this.#sleep(this.#reload());
+        return false;
+    }
+  }
+
+  /** The debugger's stop: ends the run, or holds it. */
+  #stopped(entry: StopEntry): false {
+    const { stop, isHolding } = this.#owner.stopped(entry);
+    this.pause(stop.cause);
+    this.#isStopped = !isHolding;
+    if (this.#isStopped) this.finish({ kind: "break", ...stop });
+    this.#owner.events.emit("stop", stop);
+    return false;
+  }
+
+  /** Leaves the scheduler until `work` is done. */
+  #sleep(work: Promise<void>): void {
+    this.#isSleeping = true;
+    work.then(
+      () => {
+        this.#isSleeping = false;
+        if (this.#run !== null) this.#owner.host.scheduler.add(this);
+      },
+      (error) => {
+        this.#isSleeping = false;
+        this.#fail(error);
+      },
+    );
+  }
+
+  async #wait(runner: Runner, untilTicks: number): Promise<void> {
+    const { platform } = this.#owner.host;
+    const begin = platform.monotonicMs();
+    this.#waiter.clear();
+    await this.#waiter.sleep(runner.waitMs(untilTicks));
+    if (this.#isDisposed || this.#pauseReason !== null) return;
+    runner.waited(untilTicks, platform.monotonicMs() - begin);
+  }
+
+  /** Host work may be late for ever: `stop` ends the wait. */
+  async #untilReleased(): Promise<void> {
+    const { hub } = this.#owner.devices;
+    void hub.released().then(() => this.#waiter.wake());
+    while (hub.isHeld && !this.#isDisposed && !this.isStopping) {
+      this.#waiter.clear();
+      await this.#waiter.sleep(null);
+    }
+  }
+
+  async #untilFed(): Promise<void> {
+    await this.#sleepForFrames();
+    if (this.#isDisposed || this.isStopping) return;
+    this.#fed();
+    this.#owner.devices.retry();
+  }
+
+  /** Resets everything and loads again, within the same run. */
+  async #reload(): Promise<void> {
+    this.#isReloading = true;
+    const runner = await this.#owner.reload();
+    if (runner === null) return;
+    this.runner = runner;
+    this.#isReloading = false;
+  }
+
+  /** Ends the run under way. */
+  finish(result: RunResult): false {
+    const run = this.#run;
+    this.#run = null;
+    this.#owner.clock.stop();
+    this.#owner.console.flush();
+    if (isFinal(result)) this.go("terminated", result.kind);
+    this.#owner.events.emit("end", result);
+    run?.resolve(result);
+    return false;
+  }
+
+  #fail(error: unknown): void {
+    const run = this.#run;
+    this.#run = null;
+    this.#owner.clock.stop();
+    if (canGo(this.#state, "terminated")) this.go("terminated", "error");
+    run?.reject(error);
+  }
+
+  /** The machine goes away; false when its frames are given back only after this slice. */
+  dispose(): boolean {
+    if (this.#run !== null) this.finish({ kind: "stopped" });
+    if (canGo(this.#state, "terminated")) this.go("terminated", "disposed");
+    this.#isDisposed = true;
+    this.#waiter.wake();
+    return !this.#isInSlice;
+  }
+}
