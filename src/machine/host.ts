@@ -31,6 +31,8 @@ export interface HostServices {
   hasOthers(machine: Machine): boolean;
   /** Frames were given back. */
   framesFreed(): void;
+  /** Frames ran out: true when somebody who kept some without need has given them back. */
+  reclaim(): boolean;
   removed(machine: Machine): void;
 }
 
@@ -51,6 +53,7 @@ export class Host {
   readonly #core: Core;
   readonly #services: HostServices;
   readonly #machines = new Set<Machine>();
+  readonly #reclaimers = new Set<() => boolean>();
   readonly #deviceKinds = new Map<string, DeviceFactory>();
   readonly #machinesMax: number;
   #isDisposed = false;
@@ -67,6 +70,7 @@ export class Host {
       scheduler: new Scheduler(platform),
       hasOthers: () => this.#machines.size > 1,
       framesFreed,
+      reclaim: () => this.#reclaim(),
       removed: (machine) => {
         this.#machines.delete(machine);
         framesFreed();
@@ -119,6 +123,30 @@ export class Host {
       throw new VmError("bad-argument", `device kind "${kind}" is registered already`);
     }
     this.#deviceKinds.set(kind, factory);
+  }
+
+  /** Time, entropy, the event loop. */
+  get platform(): Platform {
+    return this.#services.platform;
+  }
+
+  /**
+   * Calls `reclaim` when a machine needs a frame and none is free: it gives back what it can do
+   * without (retained roots, for instance) and answers whether that was anything. The returned
+   * function ends that.
+   */
+  onShort(reclaim: () => boolean): () => void {
+    this.#reclaimers.add(reclaim);
+    return () => this.#reclaimers.delete(reclaim);
+  }
+
+  #reclaim(): boolean {
+    const before = this.#core.framesFree;
+    for (const reclaim of this.#reclaimers) {
+      // what is shared gives no frame back: on to the next
+      while (reclaim()) if (this.#core.framesFree > before) return true;
+    }
+    return false;
   }
 
   /** The machines that are not disposed. */
