@@ -7,7 +7,7 @@
 import { type Host, VmError } from "../index.ts";
 import { checkShareable } from "./disk-use.ts";
 import { EventRing } from "./event-ring.ts";
-import { Vm, type VmSpec } from "./vm.ts";
+import { type MadeMachine, Vm, type VmServices, type VmSpec } from "./vm.ts";
 import { thereAre } from "./wording.ts";
 import type { World } from "./world.ts";
 
@@ -68,7 +68,21 @@ export class Fleet {
    * that another machine writes to, "limit".
    */
   async create(spec: VmSpec): Promise<Vm> {
-    const { name } = spec;
+    return this.#enter(spec.name, async (services) => {
+      for (const disk of spec.disks) await checkShareable(disk, this.vms, this.#world);
+      return Vm.make(spec, services);
+    });
+  }
+
+  /**
+   * Takes in a machine that `make` makes otherwise: forked, or restored. Throws "bad-argument" for a
+   * bad or taken name, before anything is made.
+   */
+  async adopt(spec: VmSpec, make: () => Promise<MadeMachine>): Promise<Vm> {
+    return this.#enter(spec.name, async (services) => Vm.adopt(spec, services, await make()));
+  }
+
+  async #enter(name: string, make: (services: VmServices) => Promise<Vm>): Promise<Vm> {
     if (!NAME.test(name)) {
       const accepted = "accepted are 1 to 64 letters, digits, dots, dashes and underscores";
       throw new VmError("bad-argument", `name "${name}": ${accepted}, a letter or digit first`);
@@ -79,8 +93,7 @@ export class Fleet {
     }
     this.#reserved.add(name);
     try {
-      for (const disk of spec.disks) await checkShareable(disk, this.vms, this.#world);
-      const vm = await Vm.make(spec, {
+      const vm = await make({
         world: this.#world,
         events: this.events,
         openHost: () => this.openHost(),

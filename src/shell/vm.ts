@@ -54,9 +54,12 @@ export interface VmServices {
   openHost(): Promise<Host>;
 }
 
-interface Made {
+/** A machine and its disks, which are closed with it. */
+export interface MadeMachine {
   readonly machine: Machine;
+  /** By slot: the guest's own in front of those of the specification. */
   readonly diskSpecs: readonly DiskSpec[];
+  /** As opened; fewer where others close theirs. */
   readonly disks: readonly BlockBackend[];
 }
 
@@ -71,7 +74,7 @@ async function guestFiles(name: string, world: World): Promise<GuestFiles> {
 }
 
 /** Reads the files, opens the disks, makes the machine; leaves nothing open when that fails. */
-async function makeMachine(spec: VmSpec, services: VmServices): Promise<Made> {
+async function makeMachine(spec: VmSpec, services: VmServices): Promise<MadeMachine> {
   const { world } = services;
   const read = (path?: string) => (path === undefined ? undefined : world.readFile(path));
   const named = spec.guest === undefined ? null : await guestFiles(spec.guest, world);
@@ -120,7 +123,7 @@ export class Vm {
   gdb: GdbDoor | null = null;
   readonly #services: VmServices;
   #spec: VmSpec;
-  #made: Made;
+  #made: MadeMachine;
   #run: Promise<RunResult> | null = null;
   /** The part of the run that is under way: `between` cuts a run into several. */
   #piece: Promise<void> | null = null;
@@ -134,7 +137,7 @@ export class Vm {
   #isGone = false;
   #recorder: Recorder | null = null;
 
-  private constructor(spec: VmSpec, services: VmServices, made: Made) {
+  private constructor(spec: VmSpec, services: VmServices, made: MadeMachine) {
     this.name = spec.name;
     this.#spec = spec;
     this.#services = services;
@@ -146,6 +149,11 @@ export class Vm {
   /** For fleet.ts. */
   static async make(spec: VmSpec, services: VmServices): Promise<Vm> {
     return new Vm(spec, services, await makeMachine(spec, services));
+  }
+
+  /** For fleet.ts: a machine that is there already. */
+  static adopt(spec: VmSpec, services: VmServices, made: MadeMachine): Vm {
+    return new Vm(spec, services, made);
   }
 
   /** The world's timer. */
