@@ -14,7 +14,11 @@ import type { DeviceTreeNode } from "./device-tree.ts";
 export interface GuestMemory {
   /** True when [gpa, gpa + bytes) lies wholly in RAM. */
   contains(gpa: number, bytes: number): boolean;
-  /** Copies out of the guest. False (and nothing copied) when any byte lies outside RAM. */
+  /**
+   * Copies out of the guest. False when any byte lies outside RAM (see `contains`), or in a page of
+   * a lazily restored machine that is not here yet: the device leaves the request unserved, and its
+   * `retry` is called when the page has come.
+   */
   read(gpa: number, target: Uint8Array): boolean;
   /**
    * Copies into the guest. False (and nothing copied) when any byte lies outside RAM; call
@@ -24,7 +28,7 @@ export interface GuestMemory {
   /**
    * Makes [gpa, gpa + bytes) writable without needing another frame. False when frames ran out: the
    * machine pauses with reason `memory`, and the device's `retry` is called when it goes on; the
-   * device leaves the request unserved.
+   * device leaves the request unserved. So it does when a page is not here yet: see `read`.
    */
   reserve(gpa: number, bytes: number): boolean;
 }

@@ -60,6 +60,7 @@ export class DeviceSet {
         isVirtual ? config.epochMs + Math.floor(view.ticks / TICKS_PER_MS) : platform.wallMs(),
       entropy: (count) => (isVirtual ? this.#random.bytes(count) : platform.entropy(count)),
       setIrq: (irq, isHigh) => this.#plic.setLevel(irq, isHigh),
+      absentPage: () => view.exitPage,
     });
     this.#uart = new Uart({
       output: (byte) => console.put(byte),
@@ -100,7 +101,7 @@ export class DeviceSet {
     return waiting.length > 0 ? waiting : this.#console.take(most);
   }
 
-  /** Frames are free again. */
+  /** Frames are free again, or pages have come. */
   retry(): void {
     this.hub.retry(this.bus.devices);
   }

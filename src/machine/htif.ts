@@ -41,20 +41,28 @@ export class Htif {
     this.#put = put;
   }
 
+  /** Where the program has told that it speaks HTIF. */
+  get symbols(): HtifSymbols {
+    return this.#symbols;
+  }
+
   /**
    * Serves what tohost holds. The exit code when the guest is done; "memory" when frames for the
-   * answer are short, and the same command is to be served again; else null.
+   * answer are short, "page" when one that takes part is not here, and the same command is to be
+   * served again; else null.
    */
-  serve(): number | "memory" | null {
+  serve(): number | "memory" | "page" | null {
     const { memory } = this.#view;
-    const command = memory.readU64(this.#symbols.tohost) ?? 0n;
+    const command = memory.readU64(this.#symbols.tohost);
+    if (command === null) return memory.isAbsent ? "page" : null;
     if (command === 0n) return null;
     const device = command >> 56n;
     const payload = command & 0xffff_ffff_ffffn;
     if (device === 0n && (payload & 1n) === 1n) return clampCode(payload >> 1n);
     const answers = [this.#symbols.fromhost, device === 0n ? Number(payload) : 0];
     const isShort = (at: number) => memory.contains(at, 8) && !memory.reserve(at, 8);
-    if (answers.some(isShort)) return "memory";
+    if (answers.some(isShort)) return memory.isAbsent ? "page" : "memory";
+    if (device === 0n && !this.#isTextHere(Number(payload))) return "page";
     memory.writeU64(this.#symbols.tohost, 0n);
     if (device === 0n) return this.#call(Number(payload));
     if (device === 1n && ((command >> 48n) & 0xffn) === 1n) {
@@ -62,6 +70,16 @@ export class Htif {
       this.#answer(command & 0xffff_0000_0000_0000n);
     }
     return null;
+  }
+
+  /** True unless a page with what is to be written, or with the call itself, is not here. */
+  #isTextHere(at: number): boolean {
+    const { memory } = this.#view;
+    const words = new BigUint64Array(4);
+    if (!memory.read(at, new Uint8Array(words.buffer))) return !memory.isAbsent;
+    const [, , address, bytes] = words;
+    if (words[0] !== SYS_WRITE || !isText(address, bytes)) return true;
+    return memory.read(Number(address), new Uint8Array(Number(bytes))) || !memory.isAbsent;
   }
 
   #answer(value: bigint): void {
@@ -83,13 +101,17 @@ export class Htif {
   #write(words: BigUint64Array): bigint {
     const [, file, address, bytes] = words;
     if (file !== 1n && file !== 2n) return -EBADF;
-    if (bytes > BigInt(WRITE_BYTES_MAX) || address > BigInt(Number.MAX_SAFE_INTEGER))
-      return -EFAULT;
+    if (!isText(address, bytes)) return -EFAULT;
     const text = new Uint8Array(Number(bytes));
     if (!this.#view.memory.read(Number(address), text)) return -EFAULT;
     this.#put(text);
     return bytes;
   }
+}
+
+/** True for bytes that a write takes, should they lie in RAM. */
+function isText(address: bigint, bytes: bigint): boolean {
+  return bytes <= BigInt(WRITE_BYTES_MAX) && address <= BigInt(Number.MAX_SAFE_INTEGER);
 }
 
 /** Exit codes are 32 bits wide at most, so that a number holds them. */

@@ -2,7 +2,8 @@
  * hub: what a machine hands to its devices: interrupts, alarms, memory, entropy, requests, the
  * holds on time, and the account of host work.
  *
- * Owns    the alarms, the pending request, the holds, the devices that wait for frames or for time.
+ * Owns    the alarms, the pending request, the holds, the devices that wait for frames, for pages
+ *         or for time.
  * Used by runner.ts, which asks it between runs of the core what came of the last one.
  * Holds   alarms that are due together fire in the order of the devices' addresses, so that a run
  *         can be replayed. A device that left work undone goes on at the same instruction boundary,
@@ -11,14 +12,30 @@
  */
 import type { Device, DeviceContext, GuestMemory, MachineRequest } from "../device/contract.ts";
 
+/** Guest memory as a machine has it: some of its pages may not be here. */
+export interface PagedMemory extends GuestMemory {
+  /** True when the last call failed for a page that is not here. */
+  readonly isAbsent: boolean;
+}
+
 /** What the hub needs of its machine. */
 export interface HubHost {
-  readonly memory: GuestMemory;
+  readonly memory: PagedMemory;
   now(): number;
   wallMs(): number;
   entropy(count: number): Uint8Array;
   /** Level of PLIC source `irq`. */
   setIrq(irq: number, isHigh: boolean): void;
+  /** The RAM page that the last call of `memory` found absent. */
+  absentPage(): number;
+}
+
+/** What of a device is the hub's. */
+export interface HubEntry {
+  /** Machine time of its alarm, or null. */
+  readonly alarm: number | null;
+  /** It has left work undone, or waits for the host: `retry` goes on with it. */
+  readonly isLeft: boolean;
 }
 
 /**
@@ -29,6 +46,91 @@ export const WORK_MAX = 3_000_000;
 const CALL_WORK = 100;
 /** A byte from the generator is hashed for. */
 const ENTROPY_WORK = 50;
+
+/** One device's way to its machine: its context, and guest memory that remembers what it lacked. */
+class DeviceDoor implements DeviceContext, GuestMemory {
+  readonly memory: GuestMemory = this;
+  readonly #hub: DeviceHub;
+  readonly #host: HubHost;
+  readonly #device: Device;
+
+  constructor(hub: DeviceHub, host: HubHost, device: Device) {
+    this.#hub = hub;
+    this.#host = host;
+    this.#device = device;
+  }
+
+  setIrq(isHigh: boolean): void {
+    const { irq } = this.#device;
+    if (irq !== 0 && !this.#hub.isClosed) this.#host.setIrq(irq, isHigh);
+  }
+
+  now(): number {
+    return this.#host.now();
+  }
+
+  setAlarm(ticks: number | null): void {
+    this.#hub.setAlarm(this.#device, ticks);
+  }
+
+  hold(work: Promise<unknown>): void {
+    this.#hub.hold(work, this.#device);
+  }
+
+  wallMs(): number {
+    return this.#host.wallMs();
+  }
+
+  entropy(count: number): Uint8Array {
+    this.#hub.charge(count * ENTROPY_WORK);
+    return this.#host.entropy(count);
+  }
+
+  mayGoOn(): boolean {
+    if (!this.#hub.isTired) return true;
+    this.#hub.leave(this.#device);
+    return false;
+  }
+
+  request(what: MachineRequest): void {
+    this.#hub.request ??= what;
+  }
+
+  contains(gpa: number, bytes: number): boolean {
+    return !this.#hub.isClosed && this.#host.memory.contains(gpa, bytes);
+  }
+
+  read(gpa: number, target: Uint8Array): boolean {
+    const { memory } = this.#host;
+    return this.#isOpen(target.length) && (memory.read(gpa, target) || this.#lacked(false));
+  }
+
+  write(gpa: number, bytes: Uint8Array): boolean {
+    const { memory } = this.#host;
+    if (!this.#isOpen(bytes.length)) return false;
+    return memory.write(gpa, bytes) || this.#lacked(memory.contains(gpa, bytes.length));
+  }
+
+  reserve(gpa: number, bytes: number): boolean {
+    const { memory } = this.#host;
+    // a page that has its frame costs as much as 64 bytes
+    if (!this.#isOpen(bytes / 64)) return false;
+    return memory.reserve(gpa, bytes) || this.#lacked(memory.contains(gpa, bytes));
+  }
+
+  #isOpen(bytes: number): boolean {
+    this.#hub.charge(CALL_WORK + bytes);
+    return !this.#hub.isClosed;
+  }
+
+  /** A call failed: for a page that is absent, or else, inside RAM, for a frame. */
+  #lacked(isInside: boolean): false {
+    if (this.#host.memory.isAbsent) this.#hub.lackPage(this.#device, this.#host.absentPage());
+    else if (isInside) this.#hub.lackFrames(this.#device);
+    return false;
+  }
+}
+
 /** Between the devices and the runner of one machine. */
 export class DeviceHub {
   /** Ticks of the earliest alarm; Infinity when none is armed. */
@@ -37,9 +139,12 @@ export class DeviceHub {
   request: MachineRequest | null = null;
   readonly #host: HubHost;
   readonly #alarms = new Map<Device, number>();
-  readonly #holds = new Set<Promise<unknown>>();
+  /** What keeps time still, and the device that asked for it. */
+  readonly #holds = new Map<Promise<unknown>, Device | null>();
   readonly #starved = new Set<Device>();
   readonly #unfinished = new Set<Device>();
+  readonly #pageless = new Set<Device>();
+  #page = 0;
   #work = 0;
   #isClosed = false;
 
@@ -49,51 +154,7 @@ export class DeviceHub {
 
   /** Hands `device` its context. */
   attach(device: Device): void {
-    const host = this.#host;
-    const context: DeviceContext = {
-      memory: this.#memoryFor(device),
-      setIrq: (isHigh) => {
-        if (device.irq !== 0 && !this.#isClosed) host.setIrq(device.irq, isHigh);
-      },
-      now: () => host.now(),
-      setAlarm: (ticks) => this.#setAlarm(device, ticks),
-      hold: (work) => this.hold(work),
-      wallMs: () => host.wallMs(),
-      entropy: (count) => {
-        this.charge(count * ENTROPY_WORK);
-        return host.entropy(count);
-      },
-      mayGoOn: () => {
-        if (!this.isTired) return true;
-        this.#unfinished.add(device);
-        return false;
-      },
-      request: (what) => {
-        this.request ??= what;
-      },
-    };
-    device.attach(context);
-  }
-
-  /** Guest memory that remembers who could not get frames. */
-  #memoryFor(device: Device): GuestMemory {
-    const { memory } = this.#host;
-    const isOpen = (bytes: number): boolean => {
-      this.charge(CALL_WORK + bytes);
-      return !this.#isClosed;
-    };
-    const starve = (isDone: boolean, gpa: number, bytes: number): boolean => {
-      if (!isDone && memory.contains(gpa, bytes)) this.#starved.add(device);
-      return isDone;
-    };
-    return {
-      contains: (gpa, bytes) => !this.#isClosed && memory.contains(gpa, bytes),
-      read: (gpa, target) => isOpen(target.length) && memory.read(gpa, target),
-      write: (gpa, bytes) =>
-        isOpen(bytes.length) && starve(memory.write(gpa, bytes), gpa, bytes.length),
-      // a page that has its frame costs as much as 64 bytes
-      reserve: (gpa, bytes) => isOpen(bytes / 64) && starve(memory.reserve(gpa, bytes), gpa, bytes),
-    };
+    device.attach(new DeviceDoor(this, this.#host, device));
   }
 
   // ---- host work ----
@@ -118,6 +179,11 @@ export class DeviceHub {
     return this.#work >= WORK_MAX;
   }
 
+  /** `device` has work left that is done before the next instruction. */
+  leave(device: Device): void {
+    this.#unfinished.add(device);
+  }
+
   /** True when a device has left work for the next slice; no instruction may run before it. */
   get isUnfinished(): boolean {
     return this.#unfinished.size > 0;
@@ -134,10 +200,7 @@ export class DeviceHub {
   /** The machine is going away: nothing that a device does reaches it from now on. */
   close(): void {
     this.#isClosed = true;
-    this.#alarms.clear();
-    this.#starved.clear();
-    this.#unfinished.clear();
-    this.nextAlarm = Number.POSITIVE_INFINITY;
+    this.#forget();
   }
 
   get isClosed(): boolean {
@@ -146,7 +209,8 @@ export class DeviceHub {
 
   // ---- alarms and holds ----
 
-  #setAlarm(device: Device, ticks: number | null): void {
+  /** Arms the alarm of `device`, or with null disarms it. */
+  setAlarm(device: Device, ticks: number | null): void {
     if (ticks === null) this.#alarms.delete(device);
     else this.#alarms.set(device, ticks);
     let next = Number.POSITIVE_INFINITY;
@@ -154,9 +218,9 @@ export class DeviceHub {
     this.nextAlarm = next;
   }
 
-  /** Keeps machine time still until `work` settles. */
-  hold(work: Promise<unknown>): void {
-    this.#holds.add(work);
+  /** Keeps machine time still until `work` settles; `device` is who waits for it. */
+  hold(work: Promise<unknown>, device: Device | null = null): void {
+    this.#holds.set(work, device);
     const release = () => this.#holds.delete(work);
     work.then(release, release);
   }
@@ -175,7 +239,7 @@ export class DeviceHub {
       const due = this.#alarms.get(device);
       if (due === undefined || due > now) continue;
       this.charge(CALL_WORK);
-      this.#setAlarm(device, null);
+      this.setAlarm(device, null);
       device.alarm();
       if (this.isUnfinished) return;
     }
@@ -190,7 +254,29 @@ export class DeviceHub {
    * Settles when everything that holds time now has settled, and their own continuations have run.
    */
   async released(): Promise<void> {
-    while (this.#holds.size > 0) await Promise.allSettled([...this.#holds]);
+    while (this.#holds.size > 0) await Promise.allSettled([...this.#holds.keys()]);
+  }
+
+  /** As `released`, for what devices wait for. */
+  async devicesReleased(): Promise<void> {
+    for (;;) {
+      const works = [...this.#holds].filter(([, device]) => device !== null);
+      if (works.length === 0) return;
+      await Promise.allSettled(works.map(([work]) => work));
+    }
+  }
+
+  // ---- frames and pages ----
+
+  /** `device` could not get frames. */
+  lackFrames(device: Device): void {
+    this.#starved.add(device);
+  }
+
+  /** `device` could not get at RAM page `page`: it is not here. */
+  lackPage(device: Device, page: number): void {
+    this.#pageless.add(device);
+    this.#page = page;
   }
 
   /** True when a device could not get frames: its machine pauses until there are some. */
@@ -198,19 +284,55 @@ export class DeviceHub {
     return this.#starved.size > 0;
   }
 
-  /** Lets the devices that lacked frames try again, in order of address. */
+  /** The RAM page that a device waits for, or null. */
+  get awaitedPage(): number | null {
+    return this.#pageless.size > 0 ? this.#page : null;
+  }
+
+  /** Lets the devices that lacked frames or a page try again, in order of address. */
   retry(devices: readonly Device[]): void {
-    const starved = new Set(this.#starved);
+    if (this.#starved.size === 0 && this.#pageless.size === 0) return;
+    const waiting = new Set([...this.#starved, ...this.#pageless]);
     this.#starved.clear();
-    for (const device of devices) if (starved.has(device)) device.retry();
+    this.#pageless.clear();
+    for (const device of devices) if (waiting.has(device)) device.retry();
+  }
+
+  // ---- life ----
+
+  #forget(): void {
+    this.#alarms.clear();
+    this.#starved.clear();
+    this.#pageless.clear();
+    this.#unfinished.clear();
+    this.nextAlarm = Number.POSITIVE_INFINITY;
   }
 
   /** Forgets requests and alarms: the machine is reset. */
   reset(): void {
     this.request = null;
-    this.#alarms.clear();
-    this.#starved.clear();
-    this.#unfinished.clear();
-    this.nextAlarm = Number.POSITIVE_INFINITY;
+    this.#forget();
+  }
+
+  /** What of `device` is kept here. */
+  entryOf(device: Device): HubEntry {
+    const isWaiting = [...this.#holds.values()].includes(device);
+    const isShort = this.#starved.has(device) || this.#pageless.has(device);
+    const isLeft = this.#unfinished.has(device) || isShort || isWaiting;
+    return { alarm: this.alarmOf(device), isLeft };
+  }
+
+  /** Everything as another machine had it. `entries` belong to `devices`, one to one. */
+  restore(
+    request: MachineRequest | null,
+    devices: readonly Device[],
+    entries: readonly HubEntry[],
+  ): void {
+    this.reset();
+    this.request = request;
+    entries.forEach(({ alarm, isLeft }, index) => {
+      this.setAlarm(devices[index], alarm);
+      if (isLeft) this.leave(devices[index]);
+    });
   }
 }

@@ -18,6 +18,8 @@ export interface MachineEvents {
   readonly state: { from: MachineState; to: MachineState; reason: string };
   /** Frames ran out (isShort) or are there again. */
   readonly memory: { isShort: boolean; framesFree: number };
+  /** A page of a machine that was restored lazily cannot be had: it is paused, "io-error". */
+  readonly pageError: { page: number; message: string };
   readonly reboot: { count: number };
   readonly end: RunResult;
   /** The debugger's: the machine stands, and `debugger` can look at it. */

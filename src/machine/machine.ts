@@ -18,6 +18,7 @@ import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./e
 import type { ExecResult } from "./exec-result.ts";
 import type { HostServices } from "./host.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
+import { PageDesk, type Pager } from "./pager.ts";
 import type { MachineState, RunResult } from "./result.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { ExitCounts } from "./runner.ts";
@@ -34,6 +35,7 @@ export class Machine {
   readonly #console: ConsoleEnd;
   readonly #devices: DeviceSet;
   readonly #clock: MachineClock;
+  readonly #pages: PageDesk;
   readonly #events = new Emitter<MachineEvents>();
   readonly #loop: RunLoop;
   readonly #starter: Starter;
@@ -60,6 +62,7 @@ export class Machine {
       this.#view.dispose(); // a custom device that does not fit
       throw error;
     }
+    this.#pages = new PageDesk(this.#view);
     this.#loop = this.#makeLoop();
     this.#starter = this.#makeStarter();
   }
@@ -72,6 +75,7 @@ export class Machine {
       console: this.#console,
       devices: this.#devices,
       clock: this.#clock,
+      pages: this.#pages,
       events: this.#events,
       noReboot: this.config.noReboot,
       hasOthers: () => this.#host.hasOthers(this),
@@ -93,6 +97,7 @@ export class Machine {
         console: this.#console,
         clock: this.#clock,
         counts: this.#counts,
+        pages: this.#pages,
       },
       loader: {
         moreFrames: () => this.#loop.framesForLoader(),
@@ -261,6 +266,15 @@ export class Machine {
     return this.#exec;
   }
 
+  /**
+   * Where pages that are not in memory come from (`view.pagesLeave`); null when none is. The machine
+   * closes it, and so does the next call; forks share it.
+   */
+  setPager(pager: Pager | null): void {
+    this.#needAlive();
+    this.#pages.set(pager);
+  }
+
   // ---- looking at it ----
 
   /** Hash of everything the machine is; equal digests are equal machines. Not while it runs. */
@@ -317,6 +331,7 @@ export class Machine {
   #giveBack(): void {
     if (this.#isGone) return;
     this.#isGone = true;
+    this.#pages.close();
     this.#view.dispose();
     this.#host.removed(this);
   }

@@ -8,6 +8,7 @@ import type { MachineClock } from "./clock.ts";
 import type { ConsoleEnd } from "./console.ts";
 import type { DeviceSet } from "./devices.ts";
 import { Htif, type HtifSymbols } from "./htif.ts";
+import type { PageDesk } from "./pager.ts";
 import { type ExitCounts, Runner } from "./runner.ts";
 import { Sbi } from "./sbi.ts";
 
@@ -17,12 +18,13 @@ export interface LastingParts {
   readonly devices: DeviceSet;
   readonly console: ConsoleEnd;
   readonly clock: MachineClock;
+  readonly pages: PageDesk;
   readonly counts: ExitCounts;
 }
 
 /** The runner of what was loaded; `symbols` of a program that speaks HTIF. */
 export function makeRunner(lasting: LastingParts, symbols: HtifSymbols | null): Runner {
-  const { view, devices, console, clock, counts } = lasting;
+  const { view, devices, console, clock, counts, pages } = lasting;
   const { bus, hub, agent } = devices;
   const put = (bytes: Uint8Array) => {
     hub.charge(bytes.length);
@@ -37,5 +39,5 @@ export function makeRunner(lasting: LastingParts, symbols: HtifSymbols | null): 
     },
   });
   const htif = symbols === null ? null : new Htif(view, symbols, put);
-  return new Runner({ view, bus, hub, sbi, htif, clock, console, agent }, counts);
+  return new Runner({ view, bus, hub, sbi, htif, clock, console, agent, pages }, counts);
 }

@@ -16,6 +16,7 @@ import type { DeviceSet } from "./devices.ts";
 import type { Emitter } from "./events.ts";
 import type { HostServices } from "./host.ts";
 import type { MachineEvents } from "./machine-facts.ts";
+import type { Brought, PageDesk } from "./pager.ts";
 import { canGo, type DebugStop, isFinal, type MachineState, type RunResult } from "./result.ts";
 import type { Runner, SliceOutcome } from "./runner.ts";
 import { Waiter } from "./waiter.ts";
@@ -28,6 +29,7 @@ export interface LoopOwner {
   readonly console: ConsoleEnd;
   readonly devices: DeviceSet;
   readonly clock: MachineClock;
+  readonly pages: PageDesk;
   readonly events: Emitter<MachineEvents>;
   /** A reboot request ends the run instead. */
   readonly noReboot: boolean;
@@ -313,10 +315,9 @@ export class RunLoop {
         this.#sleep(this.#untilReleased());
         return false;
       case "memory":
-        this.#starve();
-        if (!this.#owner.hasOthers()) return this.finish({ kind: "memory" });
-        this.#sleep(this.#untilFed());
-        return false;
+        return this.#short();
+      case "page":
+        return this.#bring(outcome.page);
       case "stop":
         return this.#stopped(outcome.stop);
       case "reset":
@@ -326,6 +327,50 @@ export class RunLoop {
         this.#sleep(this.#reload());
         return false;
     }
+  }
+
+  /** Frames ran out: the machine waits for some, unless nobody could give any. */
+  #short(): false {
+    this.#starve();
+    if (!this.#owner.hasOthers()) return this.finish({ kind: "memory" });
+    this.#sleep(this.#untilFed());
+    return false;
+  }
+
+  /** A page is not here. Machine time stands still until it is. */
+  #bring(page: number): boolean {
+    let brought: Brought | Promise<Brought>;
+    try {
+      brought = this.#owner.pages.bring(page);
+    } catch (error) {
+      this.#pageFailed(page, error);
+      return false;
+    }
+    if (brought === "short") return this.#short();
+    if (brought === "here") this.#owner.devices.retry();
+    else this.#sleep(this.#untilBrought(page, brought));
+    return brought === "here";
+  }
+
+  async #untilBrought(page: number, coming: Promise<Brought>): Promise<void> {
+    try {
+      const brought = await coming;
+      if (this.#isDisposed) return;
+      if (brought === "here") this.#owner.devices.retry();
+      else if (this.#owner.hasOthers()) {
+        this.#starve();
+        await this.#untilFed();
+      } else this.finish({ kind: "memory" });
+    } catch (error) {
+      this.#pageFailed(page, error);
+    }
+  }
+
+  /** A page cannot be had: whoever resumes the machine has it asked for again. */
+  #pageFailed(page: number, error: unknown): void {
+    if (this.#isDisposed || this.#state === "terminated") return;
+    this.pause("io-error");
+    this.#owner.events.emit("pageError", { page, message: (error as Error).message });
   }
 
   /** The debugger's stop: ends the run, or holds it. */

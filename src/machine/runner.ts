@@ -15,6 +15,7 @@ import {
   EXIT_IDLE,
   EXIT_MEMORY,
   EXIT_MMIO,
+  EXIT_PAGE,
   EXIT_SBI,
   EXIT_TRAP_LOOP,
   MACHINE_WORK_MAX,
@@ -28,6 +29,7 @@ import { type MachineClock, TICKS_PER_MS, TIME_END_TICKS } from "./clock.ts";
 import type { ConsoleEnd } from "./console.ts";
 import type { Htif } from "./htif.ts";
 import type { DeviceHub } from "./hub.ts";
+import type { PageDesk } from "./pager.ts";
 import type { RunResult } from "./result.ts";
 import type { Sbi } from "./sbi.ts";
 
@@ -41,6 +43,7 @@ export interface RunnerParts {
   readonly clock: MachineClock;
   readonly console: ConsoleEnd;
   readonly agent: AgentChannel | null;
+  readonly pages: PageDesk;
 }
 
 /** What came of a slice. */
@@ -53,6 +56,8 @@ export type SliceOutcome =
   | { readonly kind: "held" }
   /** Frames ran out. */
   | { readonly kind: "memory" }
+  /** RAM page `page` is not here. */
+  | { readonly kind: "page"; readonly page: number }
   /** The debugger is to look. */
   | { readonly kind: "stop"; readonly stop: StopEntry }
   /** The guest asked for a reset. */
@@ -83,7 +88,7 @@ export class Runner {
   readonly parts: RunnerParts;
   readonly counts: ExitCounts;
   /** Frames for the answer to an HTIF command were short: it is served before anything else. */
-  #isHtifLeft = false;
+  isHtifLeft = false;
   readonly #debug: DebugView;
   /** The debugger's stop, told once what led to it is done. */
   #stop: StopEntry | null = null;
@@ -143,7 +148,7 @@ export class Runner {
       if (hub.isTired) return AGAIN;
       hub.goOn();
     }
-    if (this.#isHtifLeft) {
+    if (this.isHtifLeft) {
       const outcome = this.#htif();
       if (outcome !== null) return outcome;
     }
@@ -159,6 +164,8 @@ export class Runner {
     }
     if (hub.request !== null) return this.#request();
     if (hub.isHeld) return HELD;
+    const page = hub.awaitedPage;
+    if (page !== null) return { kind: "page", page };
     return hub.isStarved ? MEMORY : null;
   }
 
@@ -169,7 +176,7 @@ export class Runner {
   }
 
   #serve(exit: number, target: number): SliceOutcome | null {
-    const { view, bus, sbi } = this.parts;
+    const { view, bus } = this.parts;
     switch (exit) {
       case EXIT_MMIO:
         this.counts.mmio++;
@@ -177,12 +184,14 @@ export class Runner {
         return null;
       case EXIT_SBI:
         this.counts.sbi++;
-        return sbi.serve() === "done" ? null : MEMORY;
+        return this.#sbi();
       case EXIT_IDLE:
         this.counts.idle++;
         return this.#idle(target);
       case EXIT_MEMORY:
         return MEMORY;
+      case EXIT_PAGE:
+        return this.#page();
       case EXIT_HTIF:
         return this.#htif();
       case EXIT_TRAP_LOOP:
@@ -194,10 +203,23 @@ export class Runner {
     }
   }
 
+  #sbi(): SliceOutcome | null {
+    const outcome = this.parts.sbi.serve();
+    if (outcome === "done") return null;
+    return outcome === "memory" ? MEMORY : this.#page();
+  }
+
+  /** A page is not here: it comes at once, or the machine sleeps. */
+  #page(): SliceOutcome | null {
+    const page = this.parts.view.exitPage;
+    return this.parts.pages.bringNow(page) ? null : { kind: "page", page };
+  }
+
   #htif(): SliceOutcome | null {
     const outcome = this.parts.htif?.serve() ?? null;
-    this.#isHtifLeft = outcome === "memory";
+    this.isHtifLeft = outcome === "memory" || outcome === "page";
     if (outcome === "memory") return MEMORY;
+    if (outcome === "page") return { kind: "page", page: this.parts.view.exitPage };
     return outcome === null ? null : end({ kind: "htif", code: outcome });
   }
 

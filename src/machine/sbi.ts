@@ -25,10 +25,10 @@ export interface SbiHost {
 }
 
 /**
- * "done": the ECALL is complete. "memory": frames ran out, and the same ECALL is to be served
- * again.
+ * "done": the ECALL is complete. "memory": frames ran out, or "page": one is not here; the same
+ * ECALL is to be served again.
  */
-export type SbiOutcome = "done" | "memory";
+export type SbiOutcome = "done" | "memory" | "page";
 
 const A0 = 10;
 const A1 = 11;
@@ -36,7 +36,6 @@ const A6 = 16;
 const A7 = 17;
 
 const SUCCESS = 0n;
-const ERR_FAILED = -1n;
 const ERR_NOT_SUPPORTED = -2n;
 const ERR_INVALID_PARAM = -3n;
 const ERR_INVALID_ADDRESS = -5n;
@@ -106,7 +105,7 @@ export class Sbi {
       return "done";
     }
     const result = this.#call(hart, extension, Number(call));
-    if (result === null) return "memory";
+    if (result === null) return this.#view.memory.isAbsent ? "page" : "memory";
     this.#finish(hart, result);
     return "done";
   }
@@ -278,9 +277,10 @@ export class Sbi {
     return call === 0 ? this.#write(address, count) : this.#read(address, count);
   }
 
-  #write(address: number, count: number): Answer {
+  #write(address: number, count: number): Answer | null {
     const bytes = new Uint8Array(count);
-    if (!this.#view.memory.read(address, bytes)) return answer(ERR_FAILED);
+    if (!this.#view.memory.read(address, bytes)) return null; // it lies in RAM
+
     this.#host.putConsole(bytes);
     return answer(SUCCESS, BigInt(count));
   }

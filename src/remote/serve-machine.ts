@@ -35,6 +35,7 @@ const OUTPUT_BYTES_MAX = 256 << 10;
 const EVENTS: Readonly<Record<keyof MachineEvents, true>> = {
   state: true,
   memory: true,
+  pageError: true,
   reboot: true,
   end: true,
   stop: true,

@@ -29,6 +29,17 @@ const TWO_32 = 0x1_0000_0000;
 /** The driver broke the rules of the queue. */
 export class BadQueue extends Error {}
 
+/**
+ * A page that lies in RAM is not here yet: the work is left as it was, and the machine calls `retry`
+ * when the page has come.
+ */
+export class NotHere extends Error {}
+
+/** Throws what a read of [gpa, gpa + bytes) that failed has meant. */
+function unread(memory: GuestMemory, gpa: number, bytes: number, what: string): never {
+  throw memory.contains(gpa, bytes) ? new NotHere(what) : new BadQueue(what);
+}
+
 /** A piece of guest memory; lies in RAM. */
 export interface Segment {
   readonly gpa: number;
@@ -78,7 +89,8 @@ export function gather(memory: GuestMemory, from: readonly Segment[], target: Ui
   let at = 0;
   for (const { gpa, bytes } of from) {
     const count = Math.min(bytes, target.length - at);
-    if (count > 0 && !memory.read(gpa, target.subarray(at, at + count))) throw new BadQueue("read");
+    const isRead = count === 0 || memory.read(gpa, target.subarray(at, at + count));
+    if (!isRead) unread(memory, gpa, count, "read");
     at += count;
   }
 }
@@ -125,7 +137,7 @@ export class VirtQueue {
   }
 
   #u16(memory: GuestMemory, gpa: number): number {
-    if (!memory.read(gpa, this.#bytes.subarray(0, 2))) throw new BadQueue("ring outside RAM");
+    if (!memory.read(gpa, this.#bytes.subarray(0, 2))) unread(memory, gpa, 2, "ring outside RAM");
     return this.#view.getUint16(0, true);
   }
 
@@ -135,12 +147,15 @@ export class VirtQueue {
   }
 
   /**
-   * True when the used ring can be written. False: frames are short. Throws BadQueue when it is not
-   * in RAM.
+   * True when the used ring can be written, and nothing of the other is away: `finish` then gets to
+   * its end. False: frames are short, or a page is not here. Throws BadQueue when a ring is not in
+   * RAM.
    */
-  reserveUsed(memory: GuestMemory): boolean {
+  reserveUsed(memory: GuestMemory, features: QueueFeatures): boolean {
     const bytes = 6 + 8 * this.size;
     if (!memory.contains(this.used, bytes)) throw new BadQueue("used ring outside RAM");
+    this.#u16(memory, this.available);
+    this.#u16(memory, this.available + (features.hasEventIndex ? 4 : 2) + 2 * this.size);
     return memory.reserve(this.used, bytes);
   }
 
@@ -178,7 +193,8 @@ export class VirtQueue {
     let index = head;
     for (let steps = 0; steps < CHAIN_MAX; steps++) {
       if (index >= count) throw new BadQueue("next");
-      if (!memory.read(table + 16 * index, this.#bytes)) throw new BadQueue("table outside RAM");
+      const at = table + 16 * index;
+      if (!memory.read(at, this.#bytes)) unread(memory, at, 16, "table outside RAM");
       const gpa = this.#view.getUint32(0, true) + this.#view.getUint32(4, true) * TWO_32;
       const bytes = this.#view.getUint32(8, true);
       const flags = this.#view.getUint16(12, true);

@@ -14,7 +14,14 @@
 import type { Device, DeviceContext, DeviceFacts, DeviceSection } from "../contract.ts";
 import { type DeviceTreeNode, deviceProperties } from "../device-tree.ts";
 import { SectionReader, SectionWriter } from "../section.ts";
-import { BadQueue, type Chain, QUEUE_SIZE_MAX, type QueueFeatures, VirtQueue } from "./queue.ts";
+import {
+  BadQueue,
+  type Chain,
+  NotHere,
+  QUEUE_SIZE_MAX,
+  type QueueFeatures,
+  VirtQueue,
+} from "./queue.ts";
 
 const VIRTIO_BASE = 0x10001000;
 const VIRTIO_BYTES = 0x1000;
@@ -135,11 +142,15 @@ export abstract class VirtioDevice implements Device {
     this.#raise(INTERRUPT_USED);
   }
 
-  /** Runs `work`; a broken rule ends the driver's session. */
+  /**
+   * Runs `work`; a broken rule ends the driver's session, and a page that is not here leaves the rest
+   * to `retry`.
+   */
   protected guarded(work: () => void): void {
     try {
       work();
     } catch (error) {
+      if (error instanceof NotHere) return;
       if (!(error instanceof BadQueue)) throw error;
       this.#status |= STATUS_NEEDS_RESET;
       this.#generation = (this.#generation + 1) >>> 0;
@@ -170,7 +181,7 @@ export abstract class VirtioDevice implements Device {
     serve: (chain: Chain) => Served,
   ): boolean {
     let isWanted = false;
-    if (queue.isReady && !queue.reserveUsed(memory)) return false;
+    if (queue.isReady && !queue.reserveUsed(memory, this.ring)) return false;
     while (queue.rounds > 0) {
       const head = queue.next(memory);
       const served = head < 0 ? "left" : serve(queue.chain(memory, head, this.ring));
