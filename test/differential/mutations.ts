@@ -203,11 +203,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     title: "the fault of a load's second page reports the first address",
     file: "hart/slow.ts",
-    from: "va + first, bytes - first, ACCESS_LOAD) != 0) return SLOW_TRAP;",
+    from: lines(
+      "va + first, bytes - first, ACCESS_LOAD);",
+      "  if (outcome != 0) return undone(outcome);",
+    ),
     to: lines(
-      "va + first, bytes - first, ACCESS_LOAD) != 0) {",
+      "va + first, bytes - first, ACCESS_LOAD);",
+      "  if (outcome != 0) {",
       "    store<u64>(RUN, va, HART_TRAP_VALUE);",
-      "    return SLOW_TRAP;",
+      "    return undone(outcome);",
       "  }",
     ),
   },

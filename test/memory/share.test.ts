@@ -191,8 +191,9 @@ test("going back changes what was dirtied and nothing else, and keeps what is th
   for (const page of [0, 1, 511, 512, 1999]) put(machine, page, -1 >>> 0);
   put(machine, 2047, 1);
   const free = core.framesFree;
-  assert.is(machine.revertTo(root), 6);
   assert.equal(all(log.take()), [0, 1, 511, 512, 1999, 2047]);
+  assert.is(machine.revertTo(root), 6);
+  assert.equal(all(log.take()), [0, 1, 511, 512, 1999, 2047], "going back writes them once more");
   assert.is(get(machine, 511), 511);
   assert.is(get(machine, 2047), 0);
   assert.is(core.framesFree, free + 6, "the pages are given back, the leaves stay");
@@ -200,6 +201,34 @@ test("going back changes what was dirtied and nothing else, and keeps what is th
   sound(core, [machine], [root]);
   const small = plain(core, 1024);
   assert.throws(() => small.revertTo(root), /equal RAM/);
+});
+
+test("a guest that goes back, or whose page of zeros leaves, reads no stale translation", async () => {
+  const core = await makeCore();
+  const machine = makeGuest(core, (a) => {
+    a.li("s0", RAM + MEBIBYTE);
+    a.li("s1", RAM + 2 * MEBIBYTE);
+    a.label("again");
+    a.ld("t0", "s0", 0);
+    a.ld("t1", "s1", 0);
+    a.j("again");
+  });
+  put(machine, 256, 1);
+  const first = machine.retainRoot();
+  put(machine, 256, 2);
+  machine.run(100);
+  assert.is(Number(machine.harts[0].x(5)), 2);
+  machine.revertTo(first);
+  machine.run(100);
+  assert.is(Number(machine.harts[0].x(5)), 1);
+  assert.is(machine.pageKind(512), KIND_ZERO);
+  assert.is(machine.pagesLeave(512, 1, KIND_BASE, 3), 1);
+  assert.is(machine.run(100), EXIT_PAGE);
+  assert.is(machine.exitPage, 512);
+  assert.ok(machine.pageArrive(512, new Uint8Array(PAGE).fill(1)));
+  machine.run(100);
+  assert.is(machine.harts[0].x(6), 0x0101_0101_0101_0101n);
+  sound(core, [machine], [first]);
 });
 
 test("reading costs the same at depth 32", async () => {
