@@ -172,12 +172,6 @@ const BUGS: readonly Omit<Planted, "suites">[] = [
     from: "    if (frame == ABSENT) {\n      absentNote(machine, page);\n      return TRANSLATE_PAGE;\n    }\n    const pte",
     to: "    if (frame == ABSENT) return faultSet(access, false, va);\n    const pte",
   },
-  {
-    title: "a fork's hart belongs to its parent",
-    file: MACHINE,
-    from: "    store<u32>(block, <u32>machine, HART_MACHINE);\n    store<u64>(block, 0, HART_PASS_SLOTS);",
-    to: "    store<u64>(block, 0, HART_PASS_SLOTS);",
-  },
 ];
 
 plantAll(
