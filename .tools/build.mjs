@@ -1,5 +1,5 @@
-// Builds everything: the WebAssembly core with asc, then the TypeScript with tsc. A core whose sources have not
-// changed since the last build is left as it is (asc takes far longer than tsc).
+// Builds everything: the WebAssembly modules with asc, then the TypeScript with tsc. A module is left as it is when no
+// source of any has changed since it was built (asc takes far longer than tsc).
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -23,10 +23,12 @@ function run(command, args) {
   if (done.status !== 0) process.exit(done.status ?? 1);
 }
 
-const wasm = "dist/machine.wasm";
-const sources = Math.max(newest("assembly"), statSync("asconfig.json").mtimeMs);
-if (!existsSync(wasm) || statSync(wasm).mtimeMs < sources || process.argv.includes("--force")) {
-  run("node_modules/assemblyscript/bin/asc.js", ["--target", "release"]);
+const MODULES = { "asconfig.json": "dist/machine.wasm", "asconfig.pages.json": "dist/pages.wasm" };
+for (const [config, wasm] of Object.entries(MODULES)) {
+  const sources = Math.max(newest("assembly"), statSync(config).mtimeMs);
+  if (!existsSync(wasm) || statSync(wasm).mtimeMs < sources || process.argv.includes("--force")) {
+    run("node_modules/assemblyscript/bin/asc.js", ["--config", config, "--target", "release"]);
+  }
 }
 run("node_modules/typescript/bin/tsc", ["-b", "tsconfig.json"]);
 if (existsSync("dist/src/cli.js")) chmodSync("dist/src/cli.js", 0o755);

@@ -56,6 +56,18 @@ export const TRANSITIONS_BASE = 0x77770166;
 /** Roots, logs and the like hand page numbers over here, BATCH_MAX u32 at most. */
 export const BATCH = 10240;
 export const BATCH_MAX = 512;
+/**
+ * What pageHash wants of a key: as many bytes as a page, and 32 for each of its passes but one.
+ */
+export const HASH_KEY_BYTES = 4192;
+export const HASH_BYTES = 16;
+/** Bytes to work in: of deltaEncode and of lz4Compress. */
+export const DELTA_MAP_BYTES = 512;
+export const LZ4_TABLE_BYTES = 4096;
+/** The longest piece that lz4Compress takes. */
+export const LZ4_PIECE_BYTES_MAX = 65536;
+/** What deltaEncode returns, as an i32, when the delta is longer than it may be. */
+export const DELTA_TOO_LONG = -1;
 /** Answers of calls that return an address, or why there is none. */
 export const NO_FRAME = 0;
 export const NOT_HERE = 1;

@@ -2,6 +2,8 @@
  * browser: the front door in a browser: the public API with the browser's platform behind
  * `Host.create`, for windows and workers; and RemoteMachine, a machine in a worker of its own.
  */
+import { DirtyBitmap as AnyDirtyBitmap } from "./core/dirty-bitmap.ts";
+import { PageCodec as AnyPageCodec, type PageCodecOptions } from "./core/page-codec.ts";
 import { Host as AnyHost, type HostOptions } from "./machine/host.ts";
 import { browserPlatform } from "./platform/browser/platform.ts";
 import { workerThread } from "./platform/browser/worker-thread.ts";
@@ -32,6 +34,34 @@ export const Host = {
    */
   create(options: Partial<HostOptions> = {}): Promise<AnyHost> {
     return AnyHost.create({ platform: browserPlatform(), ...options });
+  },
+};
+
+/** Where pages.wasm is served, when the bundler does not find it by itself. */
+export interface PagesPlace {
+  readonly pagesUrl?: string | URL;
+}
+
+/** A set of page numbers; see core/dirty-bitmap.ts. */
+export type DirtyBitmap = AnyDirtyBitmap;
+
+/** Makes sets of page numbers that belong to no machine. */
+export const DirtyBitmap = {
+  /** `pages` pages (1 to 2^30), none marked. Throws "bad-argument", "no-memory" or "not-found". */
+  create(pages: number, place: PagesPlace = {}): Promise<AnyDirtyBitmap> {
+    return AnyDirtyBitmap.create(pages, { platform: browserPlatform(place) });
+  },
+};
+
+/** Zero test, hash, delta and LZ4 of pages; see core/page-codec.ts. */
+export type PageCodec = AnyPageCodec;
+
+/** Makes page codecs. */
+export const PageCodec = {
+  /** Throws "bad-argument" for a key that is not 16 bytes, or "not-found". */
+  create(options: PageCodecOptions & PagesPlace = {}): Promise<AnyPageCodec> {
+    const { pagesUrl, ...rest } = options;
+    return AnyPageCodec.create({ ...rest, platform: browserPlatform({ pagesUrl }) });
   },
 };
 

@@ -11,8 +11,11 @@ export {
   REGISTER_NAMES,
 } from "./asm/index.ts";
 export type { StopCause, TlbEntry, WatchEntry, WatchKind } from "./core/debug-view.ts";
+export { DirtyBitmap } from "./core/dirty-bitmap.ts";
 export { DirtyLog } from "./core/dirty-log.ts";
 export type { CoreCounters, MachineView } from "./core/machine-view.ts";
+export { PageCodec, type PageCodecOptions } from "./core/page-codec.ts";
+export type { PagesSource } from "./core/pages-module.ts";
 export { RetainedRoot } from "./core/root.ts";
 export { GdbServer, type GdbServerOptions } from "./debug/gdb-server.ts";
 export { type GdbTarget, letGo } from "./debug/gdb-session.ts";
@@ -57,7 +60,7 @@ export type { DebugPoints } from "./machine/debug-points.ts";
 export type { Debugger, HartRegisters, MemorySpace, StepSignal } from "./machine/debugger.ts";
 export { type ElfProgram, isElf, parseElf } from "./machine/elf.ts";
 export type { ExecOptions, ExecWay, WaitOptions } from "./machine/exec.ts";
-export type { ExecResult } from "./machine/exec-result.ts";
+export type { ExecResult, OutputListener, OutputStream } from "./machine/exec-result.ts";
 export { Host, type HostOptions, type HostStats, MACHINES_MAX } from "./machine/host.ts";
 export { isImage } from "./machine/image.ts";
 export type {

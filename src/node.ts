@@ -1,6 +1,8 @@
 /**
  * node: the front door under Node: the public API with Node's platform behind `Host.create`.
  */
+import { DirtyBitmap as AnyDirtyBitmap } from "./core/dirty-bitmap.ts";
+import { PageCodec as AnyPageCodec, type PageCodecOptions } from "./core/page-codec.ts";
 import { Host as AnyHost, type HostOptions } from "./machine/host.ts";
 import { nodePlatform } from "./platform/node/platform.ts";
 
@@ -31,5 +33,27 @@ export const Host = {
   /** Reserves the arena and instantiates the core. Throws "bad-config" or "no-memory". */
   create(options: Partial<HostOptions> = {}): Promise<AnyHost> {
     return AnyHost.create({ platform: nodePlatform(), ...options });
+  },
+};
+
+/** A set of page numbers; see core/dirty-bitmap.ts. */
+export type DirtyBitmap = AnyDirtyBitmap;
+
+/** Makes sets of page numbers that belong to no machine. */
+export const DirtyBitmap = {
+  /** `pages` pages (1 to 2^30), none marked. Throws "bad-argument" or "no-memory". */
+  create(pages: number): Promise<AnyDirtyBitmap> {
+    return AnyDirtyBitmap.create(pages, { platform: nodePlatform() });
+  },
+};
+
+/** Zero test, hash, delta and LZ4 of pages; see core/page-codec.ts. */
+export type PageCodec = AnyPageCodec;
+
+/** Makes page codecs. */
+export const PageCodec = {
+  /** Throws "bad-argument" for a key that is not 16 bytes. */
+  create(options: PageCodecOptions = {}): Promise<AnyPageCodec> {
+    return AnyPageCodec.create({ ...options, platform: nodePlatform() });
   },
 };

@@ -1,8 +1,10 @@
 /**
- * codec: what is done to whole pages: zero test and hash. (Delta and LZ4 come with snapshots.)
+ * codec: what is done to whole pages: zero test, fold into a digest, keyed hash. Delta and LZ4 have
+ * files of their own.
  *
- * Used by machine.ts (state digest).
+ * Used by machine.ts (state digest), pages.ts.
  */
+import { dirtyMark } from "./dirty";
 
 /** True when all 4096 bytes at `at` (8-byte aligned) are zero. */
 export function pageIsZero(at: usize): bool {
@@ -59,4 +61,69 @@ export function pageFold(lanes: usize, page: u32, at: usize): void {
   store<u64>(lanes, absorb(load<u64>(lanes, 8), mix(b + rotl<u64>(d, 31))), 8);
   store<u64>(lanes, absorb(load<u64>(lanes, 16), mix(c ^ rotl<u64>(b, 43))), 16);
   store<u64>(lanes, absorb(load<u64>(lanes, 24), mix(d ^ rotl<u64>(a, 11))), 24);
+}
+
+/** Two u64 sums of `sums` into one, a bijection of either for a fixed other. */
+// @ts-ignore: decorator
+@inline
+function sumsMix(first: u64, second: u64, key: u64): u64 {
+  return mix(mix(first ^ key) + rotl<u64>(second, 23));
+}
+
+// @ts-ignore: decorator
+@inline
+function laneSum(sums: v128): u64 {
+  return i64x2.extract_lane(sums, 0) + i64x2.extract_lane(sums, 1);
+}
+
+/** Adds the products of one pass over 32 bytes, `low` and `high`, each under its words of key. */
+// @ts-ignore: decorator
+@inline
+function pass(sums: v128, low: v128, high: v128, keyLow: v128, keyHigh: v128): v128 {
+  const a = i32x4.add(low, keyLow);
+  const b = i32x4.add(high, keyHigh);
+  const products = i64x2.add(i64x2.extmul_low_i32x4_u(a, b), i64x2.extmul_high_i32x4_u(a, b));
+  return i64x2.add(sums, products);
+}
+
+/**
+ * 128-bit hash of the page at `at` to `target`, under the HASH_KEY_BYTES of key at `key`.
+ *
+ * NH, the universal hash inside UMAC (Black, Halevi, Krawczyk, Krovetz, Rogaway, CRYPTO 1999), four
+ * times with the key shifted by 32 bytes each (Toeplitz): a sum of products of 32-bit words, each
+ * with a word of key added. For any two different pages one pass sums to the same with probability
+ * 2^-32 over the key, all four with 2^-128; so whoever chooses the pages without knowing the key
+ * (or seeing hashes under it) finds no collision. Who knows the key finds as many as he likes: it
+ * is not a cryptographic hash. Folding 256 bits of sums into 128 adds what chance adds.
+ */
+export function pageHash(at: usize, key: usize, target: usize): void {
+  let first = i64x2.splat(0);
+  let second = i64x2.splat(0);
+  let third = i64x2.splat(0);
+  let fourth = i64x2.splat(0);
+  let words = key;
+  for (let end = at + 4096; at < end; at += 32, words += 32) {
+    const low = v128.load(at);
+    const high = v128.load(at, 16);
+    first = pass(first, low, high, v128.load(words), v128.load(words, 16));
+    second = pass(second, low, high, v128.load(words, 32), v128.load(words, 48));
+    third = pass(third, low, high, v128.load(words, 64), v128.load(words, 80));
+    fourth = pass(fourth, low, high, v128.load(words, 96), v128.load(words, 112));
+  }
+  store<u64>(target, sumsMix(laneSum(first), laneSum(second), load<u64>(key)));
+  store<u64>(target, sumsMix(laneSum(third), laneSum(fourth), load<u64>(key, 8)), 8);
+}
+
+/** Hashes of `count` pages at `at` to `target`, 16 bytes each. */
+export function pagesHash(at: usize, count: u32, key: usize, target: usize): void {
+  for (let index: u32 = 0; index < count; index++) {
+    pageHash(at + ((<usize>index) << 12), key, target + ((<usize>index) << 4));
+  }
+}
+
+/** Of `count` pages at `at`, marks those that are not zero as page `first`, `first` + 1, ... */
+export function pagesMarkNonZero(at: usize, count: u32, base: usize, summary: usize, first: u32): void {
+  for (let index: u32 = 0; index < count; index++) {
+    if (!pageIsZero(at + ((<usize>index) << 12))) dirtyMark(base, summary, first + index);
+  }
 }

@@ -21,4 +21,6 @@ export interface Platform {
   after(ms: number, wake: () => void): () => void;
   /** The bytes of machine.wasm. */
   loadCore(): Promise<Uint8Array>;
+  /** The bytes of pages.wasm. */
+  loadPages(): Promise<Uint8Array>;
 }

@@ -46,6 +46,7 @@ test("it holds what runs and what explains, and is small", () => {
   const paths = packed.files.map(({ path }) => path);
   for (const path of [
     "dist/machine.wasm",
+    "dist/pages.wasm",
     "dist/src/cli.js",
     "docs/api.md",
     "README.md",

@@ -13,28 +13,32 @@ const TIMER_MS_MAX = 0x7fffffff;
 /** crypto.getRandomValues gives no more at a time. */
 const ENTROPY_BYTES_MAX = 65536;
 
-/** Where the build leaves the core, in words that bundlers follow. */
+/** Where the build leaves the modules, in words that bundlers follow. */
 const CORE_URL = new URL("../../../machine.wasm", import.meta.url);
+const PAGES_URL = new URL("../../../pages.wasm", import.meta.url);
 
 /** What `browserPlatform` may be told. */
 export interface BrowserPlatformOptions {
   /** Where machine.wasm is served, when a bundler does not find it by itself. */
   readonly coreUrl?: string | URL;
+  /** Where pages.wasm is served, likewise. */
+  readonly pagesUrl?: string | URL;
 }
 
-async function loadCore(url: string | URL): Promise<Uint8Array> {
+/** Fetches a module; `name` and `option` are for messages. */
+async function load(url: string | URL, name: string, option: string): Promise<Uint8Array> {
   let response: Response;
   try {
     response = await fetch(url);
   } catch (cause) {
     const accepted = "it must be served over http(s), beside the scripts or with CORS";
-    throw new VmError("not-found", `the core cannot be fetched from ${url}: ${accepted}`, {
+    throw new VmError("not-found", `${name} cannot be fetched from ${url}: ${accepted}`, {
       cause,
     });
   }
   if (!response.ok) {
-    const text = `the core is not at ${url}: HTTP status ${response.status}`;
-    throw new VmError("not-found", `${text}; coreUrl says where machine.wasm is`);
+    const text = `${name} is not at ${url}: HTTP status ${response.status}`;
+    throw new VmError("not-found", `${text}; ${option} says where it is`);
   }
   return new Uint8Array(await response.arrayBuffer());
 }
@@ -74,6 +78,7 @@ export function browserPlatform(options: BrowserPlatformOptions = {}): Platform 
       const timer = setTimeout(wake, Math.min(Math.max(ms, 0), TIMER_MS_MAX));
       return () => clearTimeout(timer);
     },
-    loadCore: () => loadCore(options.coreUrl ?? CORE_URL),
+    loadCore: () => load(options.coreUrl ?? CORE_URL, "machine.wasm", "coreUrl"),
+    loadPages: () => load(options.pagesUrl ?? PAGES_URL, "pages.wasm", "pagesUrl"),
   };
 }

@@ -11,14 +11,16 @@ import type { Platform } from "../contract.ts";
 /** Longest delay that a Node timer takes; longer ones would fire at once. */
 const TIMER_MS_MAX = 0x7fffffff;
 
-/** Where the build leaves the core, seen from dist/src/platform/node/. */
+/** Where the build leaves the modules, seen from dist/src/platform/node/. */
 const CORE_URL = new URL("../../../machine.wasm", import.meta.url);
+const PAGES_URL = new URL("../../../pages.wasm", import.meta.url);
 
-async function loadCore(url: URL): Promise<Uint8Array> {
+async function load(url: URL): Promise<Uint8Array> {
   try {
     return new Uint8Array(await readFile(url));
   } catch (cause) {
-    throw new VmError("not-found", "machine.wasm is missing: run `npm run build` first", { cause });
+    const name = url.pathname.split("/").at(-1);
+    throw new VmError("not-found", `${name} is missing: run \`npm run build\` first`, { cause });
   }
 }
 
@@ -36,6 +38,7 @@ export function nodePlatform(options: { coreUrl?: URL } = {}): Platform {
       const timer = setTimeout(wake, Math.min(Math.max(ms, 0), TIMER_MS_MAX));
       return () => clearTimeout(timer);
     },
-    loadCore: () => loadCore(options.coreUrl ?? CORE_URL),
+    loadCore: () => load(options.coreUrl ?? CORE_URL),
+    loadPages: () => load(PAGES_URL),
   };
 }

@@ -17,13 +17,15 @@ interface Timer {
 export class SimPlatform implements Platform {
   readonly name = "sim";
   readonly #wasm: Uint8Array;
+  readonly #pagesWasm: Uint8Array;
   readonly #timers = new Set<Timer>();
   #nowMs = 0;
   #entropy = 0;
 
-  /** `wasm` is what loadCore answers. */
-  constructor(wasm: Uint8Array) {
+  /** `wasm` is what loadCore answers, `pagesWasm` what loadPages does. */
+  constructor(wasm: Uint8Array, pagesWasm = new Uint8Array()) {
     this.#wasm = wasm;
+    this.#pagesWasm = pagesWasm;
   }
 
   monotonicMs(): number {
@@ -50,6 +52,10 @@ export class SimPlatform implements Platform {
 
   async loadCore(): Promise<Uint8Array> {
     return this.#wasm;
+  }
+
+  async loadPages(): Promise<Uint8Array> {
+    return this.#pagesWasm;
   }
 
   /** Milliseconds until the earliest timer, or null when none is armed. */
