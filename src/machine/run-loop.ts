@@ -140,6 +140,7 @@ export class RunLoop {
    */
   async framesForLoader(): Promise<boolean> {
     const { name, host } = this.#owner;
+    if (host.reclaim()) return true;
     if (!this.#owner.hasOthers()) {
       const has = `${host.core.framesTotal} frames of 4096 bytes`;
       throw new VmError("no-memory", `${name} does not fit: the host has ${has}`);
@@ -329,8 +330,15 @@ export class RunLoop {
     }
   }
 
-  /** Frames ran out: the machine waits for some, unless nobody could give any. */
-  #short(): false {
+  /**
+   * Frames ran out: goes on when somebody gives some back at once, else waits for some, unless
+   * nobody could give any.
+   */
+  #short(): boolean {
+    if (this.#owner.host.reclaim()) {
+      this.#owner.devices.retry();
+      return true;
+    }
     this.#starve();
     if (!this.#owner.hasOthers()) return this.finish({ kind: "memory" });
     this.#sleep(this.#untilFed());
@@ -356,7 +364,8 @@ export class RunLoop {
     try {
       const brought = await coming;
       if (this.#isDisposed) return;
-      if (brought === "here") this.#owner.devices.retry();
+      const isFed = brought === "here" || this.#owner.host.reclaim();
+      if (isFed) this.#owner.devices.retry();
       else if (this.#owner.hasOthers()) {
         this.#starve();
         await this.#untilFed();

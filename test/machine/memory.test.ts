@@ -19,12 +19,12 @@ const MEBIBYTE = 1024 * 1024;
 const BUDGET = 50_000_000;
 
 /**
- * Writes one doubleword to each page between two addresses, reads all of them back, then powers
- * off.
+ * Writes one doubleword to each page between two addresses, as often as it is told, reads all of
+ * them back, then powers off.
  */
-function toucher(start: number, end: number): (a: Assembler) => void {
+function toucher(start: number, end: number, writes = 1): (a: Assembler) => void {
   return (a) => {
-    for (const isWrite of [true, false]) {
+    for (const isWrite of [...Array<boolean>(writes).fill(true), false]) {
       const loop = a.fresh("touch");
       const isFine = a.fresh("fine");
       a.li("s0", start);
@@ -281,6 +281,26 @@ test("the host refuses more machines than it was made for", async () => {
   );
   second.dispose();
   host.createMachine({ kernel, memoryBytes: "1M" });
+});
+
+test("what somebody keeps without need comes back before a machine starves", async () => {
+  const { host, memoryBytes } = await tightHost();
+  const kernel = elfProgram(toucher(RAM + MEBIBYTE, RAM + memoryBytes, 2));
+  const machine = host.createMachine({ memoryBytes, kernel });
+  await machine.boot();
+  await machine.run(4 * (memoryBytes / 4096));
+  const root = machine.view.retainRoot();
+  let asked = 0;
+  const end = host.onShort(() => {
+    asked++;
+    const isThere = !root.isReleased;
+    root.release();
+    return isThere;
+  });
+  assert.is((await machine.run(BUDGET)).kind, "poweroff");
+  assert.is(asked, 1);
+  end();
+  host.dispose();
 });
 
 test.run();
