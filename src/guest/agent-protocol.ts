@@ -4,7 +4,9 @@
  *
  * Owns    the numbers. Used by guest/agent.ts (the guest's side) and machine/agent.ts (the host's).
  * Holds   a frame is a header of three little-endian words and at most PAYLOAD_BYTES_MAX bytes; a
- *         job is a number from 1 that is not used twice in the life of one agent.
+ *         job is a number from 1 that is not used twice in the life of one agent. What a held
+ *         command wrote comes all the same once it has ended. An agent passes over frames that it
+ *         does not know: one from before HOLD holds nothing.
  *
  *   type u32 │ job u32 │ length u32 │ payload …
  *
@@ -15,6 +17,7 @@
  *     RUN (script, NUL) ────────────────►                         /bin/sh -c SCRIPT
  *                          ◄───────────── OUTPUT, ERRORS (bytes)   as they come
  *     KILL (signal u32) ────────────────►                         the job's process group
+ *     HOLD (1 or 0, u32) ───────────────►                         read no more of its output; go on
  *                          ◄───────────── EXIT (status u32)        as wait4 gives it; job is over
  *                          ◄───────────── REFUSED (errno u32)      instead: it could not be started
  */
@@ -34,6 +37,7 @@ export const AGENT_OPEN = 16;
 export const AGENT_INPUT = 17;
 export const AGENT_RUN = 18;
 export const AGENT_KILL = 19;
+export const AGENT_HOLD = 20;
 
 export const AGENT_HEADER_BYTES = 12;
 /** Linux's driver sends at most 32 KiB in one piece. */

@@ -20,6 +20,7 @@ import {
   AGENT_EXIT,
   AGENT_HEADER_BYTES,
   AGENT_HELLO,
+  AGENT_HOLD,
   AGENT_INPUT,
   AGENT_JOBS_MAX,
   AGENT_KILL,
@@ -264,6 +265,8 @@ function emitServe(a: AgentBuilder): void {
     a.lhu("t0", "s1", PROCESS_POLL + 6);
     a.beqz("t0", "serve.return");
     // What it wrote before it ended is in the pipes.
+    a.li("a0", 0);
+    a.call("hold");
     for (const { name, offset, type } of STREAMS) {
       a.li("s10", DRAIN_ROUNDS_MAX);
       a.label(`serve.drain.${name}`);
@@ -289,6 +292,25 @@ function emitServe(a: AgentBuilder): void {
     a.sw("zero", "s2", JOB_PID);
     a.call("send");
   });
+}
+
+/**
+ * hold(s1, a0 = 1 or 0): the streams of a job are held, or not. The descriptor of a held one is kept
+ * inverted: ppoll passes over negative ones. -1 is none, held or not.
+ */
+function emitHold(a: AgentBuilder): void {
+  a.label("hold");
+  for (const { name, offset } of STREAMS) {
+    a.lw("t0", "s1", offset);
+    a.li("t1", -1);
+    a.beq("t0", "t1", `hold.${name}`);
+    a.slt("t1", "t0", "zero");
+    a.beq("t1", "a0", `hold.${name}`);
+    a.not("t0", "t0");
+    a.sw("t0", "s1", offset);
+    a.label(`hold.${name}`);
+  }
+  a.ret();
 }
 
 /** findJob(a0 = id, or 0 for a free place): s1, s2 and a0 other than 0; a0 = 0: there is none. */
@@ -351,6 +373,8 @@ function emitFrames(a: AgentBuilder): void {
     a.lwu("t2", "s2", JOB_PID);
     a.li("t1", AGENT_KILL);
     a.beq("t0", "t1", "takeFrame.kill");
+    a.li("t1", AGENT_HOLD);
+    a.beq("t0", "t1", "takeFrame.hold");
     a.bnez("t2", "takeFrame.return");
     a.li("t1", AGENT_RUN);
     a.beq("t0", "t1", "takeFrame.run");
@@ -369,6 +393,12 @@ function emitFrames(a: AgentBuilder): void {
     a.neg("a0", "t2");
     a.lwu("a1", "s0", PAYLOAD);
     a.system("kill");
+    a.j("takeFrame.return");
+
+    a.label("takeFrame.hold");
+    a.lwu("a0", "s0", PAYLOAD);
+    a.snez("a0", "a0");
+    a.call("hold");
     a.j("takeFrame.return");
 
     a.label("takeFrame.run");
@@ -490,6 +520,7 @@ export function guestAgent(): Uint8Array {
   emitSend(a);
   emitPump(a);
   emitServe(a);
+  emitHold(a);
   emitFind(a);
   emitFrames(a);
   emitRun(a);

@@ -4,9 +4,10 @@
  * Owns    bytes on their way to the guest, the frame that is coming in, the jobs under way.
  * Used by machine/exec.ts, which asks for jobs; machine/devices.ts, which connects the port.
  * Holds   everything that comes from the guest is checked and bounded: a frame is at most 32 KiB,
- *         output beyond a job's limit is counted and dropped, and an agent that says nonsense is
- *         not listened to until the guest opens the port anew. Bytes enter the guest between two
- *         instructions, as console input does.
+ *         output beyond a job's limit is dropped, a job whose output is handed on slower than it
+ *         comes is told to hold it, and an agent that says nonsense is not listened to until the
+ *         guest opens the port anew. Bytes enter the guest between two instructions, as console
+ *         input does.
  */
 import { VmError } from "../errors.ts";
 import {
@@ -14,6 +15,7 @@ import {
   AGENT_EXIT,
   AGENT_HEADER_BYTES,
   AGENT_HELLO,
+  AGENT_HOLD,
   AGENT_INPUT,
   AGENT_JOBS_MAX,
   AGENT_KILL,
@@ -25,15 +27,13 @@ import {
   AGENT_VERSION,
 } from "../guest/agent-protocol.ts";
 import type { ConsolePort } from "./console.ts";
-import { OutputCollector } from "./exec-result.ts";
+import { OutputCollector, type OutputRequest } from "./exec-result.ts";
 
 /** A command for the guest. */
-export interface AgentRequest {
+export interface AgentRequest extends OutputRequest {
   /** For /bin/sh -c, without NUL. */
   readonly script: string;
   readonly stdin: Uint8Array;
-  /** Kept of each stream. */
-  readonly outputBytesMax: number;
 }
 
 /** A job under way. */
@@ -41,25 +41,33 @@ export interface AgentJob {
   readonly stdout: OutputCollector;
   readonly stderr: OutputCollector;
   /**
-   * The status as wait4 gives it. Rejects with VmError "io" when the agent went away, or could not
-   * start it.
+   * The status as wait4 gives it. Rejects with VmError "io" when the agent went away, could not
+   * start it, or does not hold output; and with what `onOutput` throws.
    */
   readonly done: Promise<number>;
   /** Sends a signal to the command and all that it started; the job is over when `done` settles. */
   kill(signal: number): void;
+  /** Kills it; what it still says is nobody's. */
+  abandon(): void;
 }
 
 interface Entry extends AgentJob {
   readonly id: number;
   readonly request: AgentRequest;
   readonly resolve: (status: number) => void;
-  readonly reject: (error: VmError) => void;
+  readonly reject: (error: unknown) => void;
+  isAbandoned: boolean;
+  /** Pieces of output that `onOutput` has not taken yet, and their bytes. */
+  piecesBehind: number;
+  bytesBehind: number;
 }
 
 /** Bytes of a script that fit into its frame, behind them a NUL. */
 export const AGENT_SCRIPT_BYTES_MAX = AGENT_PAYLOAD_BYTES_MAX - 1;
 /** Jobs that wait for their turn. */
 const WAITING_MAX = 1024;
+/** Output that may come before a job that was told to hold it does. */
+const BEHIND_BYTES_MAX = 16 << 20;
 const SIGKILL = 9;
 
 function frame(type: number, job: number, payload: Uint8Array): Uint8Array {
@@ -130,9 +138,14 @@ export class AgentChannel {
     done.catch(() => {}); // whoever started it may have given up waiting
     const entry: Entry = {
       ...{ id, request, done, resolve, reject },
-      stdout: new OutputCollector(request.outputBytesMax),
-      stderr: new OutputCollector(request.outputBytesMax),
+      ...{ isAbandoned: false, piecesBehind: 0, bytesBehind: 0 },
+      stdout: new OutputCollector(request, "stdout"),
+      stderr: new OutputCollector(request, "stderr"),
       kill: (signal) => this.#kill(entry, signal),
+      abandon: () => {
+        entry.isAbandoned = true;
+        this.#kill(entry, SIGKILL);
+      },
     };
     this.#waiting.push(entry);
     this.#sendWaiting();
@@ -255,7 +268,35 @@ export class AgentChannel {
 
   #output(type: number, job: number, payload: Uint8Array): void {
     const entry = this.#jobs.get(job);
-    (type === AGENT_OUTPUT ? entry?.stdout : entry?.stderr)?.add(payload);
+    if (entry === undefined || entry.isAbandoned) return;
+    try {
+      const taken = (type === AGENT_OUTPUT ? entry.stdout : entry.stderr).add(payload);
+      if (taken !== undefined) this.#hold(entry, taken, payload.length);
+    } catch (error) {
+      this.#fail(entry, error);
+    }
+  }
+
+  #fail(entry: Entry, error: unknown): void {
+    entry.abandon();
+    entry.reject(error);
+  }
+
+  /** Whoever takes the output needs time: the rest waits in the guest meanwhile. */
+  #hold(entry: Entry, taken: Promise<void>, count: number): void {
+    entry.bytesBehind += count;
+    if (entry.piecesBehind++ === 0) this.#send(AGENT_HOLD, entry.id, word(1));
+    if (entry.bytesBehind > BEHIND_BYTES_MAX) {
+      const text = `told to hold it, the guest's agent sent ${entry.bytesBehind} bytes of output`;
+      this.#fail(entry, new VmError("io", `${text}: accepted are agents that know HOLD`));
+      return;
+    }
+    const goOn = () => {
+      entry.bytesBehind -= count;
+      const isLast = --entry.piecesBehind === 0;
+      if (isLast && this.#jobs.get(entry.id) === entry) this.#send(AGENT_HOLD, entry.id, word(0));
+    };
+    taken.then(goOn, (error) => this.#fail(entry, error));
   }
 
   #tell(type: number, job: number, value: number): void {

@@ -28,15 +28,37 @@ export function signalName(number: number): string {
   return `SIG${SIGNALS.split(" ")[number - 1] ?? number}`;
 }
 
-/** The first bytes of a stream, and whether there were more. */
+/** A stream that a command writes to. */
+export type OutputStream = "stdout" | "stderr";
+
+/**
+ * Takes output. A promise that it gives back holds the command's output back, in the guest, until
+ * it settles.
+ */
+export type OutputListener = (bytes: Uint8Array, stream: OutputStream) => void | Promise<void>;
+
+/** What is to be done with a command's output. */
+export interface OutputRequest {
+  /** Kept of each stream, or handed on; the rest is dropped. */
+  readonly outputBytesMax: number;
+  /** Takes the output, instead of its being kept. */
+  readonly onOutput?: OutputListener;
+}
+
+/** The first bytes of a stream, kept or handed on, and whether there were more. */
 export class OutputCollector {
   readonly #limit: number;
+  readonly #onOutput: OutputListener | undefined;
+  readonly #stream: OutputStream;
+  #taken: Promise<unknown> = Promise.resolve();
   #bytes = new Uint8Array(0);
   #length = 0;
   #isTruncated = false;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor({ outputBytesMax, onOutput }: OutputRequest, stream: OutputStream) {
+    this.#limit = outputBytesMax;
+    this.#onOutput = onOutput;
+    this.#stream = stream;
   }
 
   get isTruncated(): boolean {
@@ -45,13 +67,35 @@ export class OutputCollector {
 
   /** What was kept. */
   get bytes(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return this.#bytes.slice(0, this.#onOutput === undefined ? this.#length : 0);
   }
 
-  /** Keeps `bytes`, as far as they fit. */
-  add(bytes: Uint8Array): void {
+  /** Settles when everything that was handed on has been taken. */
+  get taken(): Promise<unknown> {
+    return this.#taken;
+  }
+
+  /**
+   * Keeps `bytes`, or hands them on, as far as they fit; a promise when they are not taken yet.
+   * Throws what the taker throws.
+   */
+  add(bytes: Uint8Array): void | Promise<void> {
     const kept = bytes.subarray(0, this.#limit - this.#length);
     if (kept.length < bytes.length) this.#isTruncated = true;
+    if (kept.length === 0) return;
+    if (this.#onOutput === undefined) {
+      this.#keep(kept);
+      return;
+    }
+    this.#length += kept.length;
+    const taken = this.#onOutput(kept, this.#stream);
+    if (taken === undefined) return;
+    this.#taken = Promise.all([this.#taken, taken]);
+    this.#taken.catch(() => {}); // told to whoever asks
+    return taken;
+  }
+
+  #keep(kept: Uint8Array): void {
     const length = this.#length + kept.length;
     if (length > this.#bytes.length) {
       const larger = new Uint8Array(Math.min(this.#limit, Math.max(length, this.#length * 2)));

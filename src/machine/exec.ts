@@ -11,7 +11,12 @@ import { VmError } from "../errors.ts";
 import type { Platform } from "../platform/contract.ts";
 import { AGENT_SCRIPT_BYTES_MAX, type AgentChannel } from "./agent.ts";
 import type { ConsoleEnd } from "./console.ts";
-import { type ExecResult, signalName } from "./exec-result.ts";
+import {
+  type ExecResult,
+  type OutputListener,
+  type OutputRequest,
+  signalName,
+} from "./exec-result.ts";
 import { type ScriptOptions, scriptOf } from "./exec-script.ts";
 import { type ExecSignal, Patience } from "./patience.ts";
 import { isFinal, type MachineState, type RunResult } from "./result.ts";
@@ -32,8 +37,17 @@ export interface ExecOptions extends WaitOptions, ScriptOptions {
   readonly timeoutMs?: number;
   /** What the command reads; strings as UTF-8. Nothing by default. */
   readonly stdin?: Uint8Array | string;
-  /** Kept of each stream; the rest is dropped. 16 MiB by default, at most 1 GiB. */
+  /**
+   * Kept of each stream, or handed to `onOutput`; the rest is dropped. At most 1 GiB; 16 MiB by
+   * default, with `onOutput` everything.
+   */
   readonly outputBytesMax?: number;
+  /**
+   * Takes the output as it comes, by the console when the command is done; the result's `stdout` and
+   * `stderr` are empty then. While a promise that it gives back is not settled, further output
+   * waits in the guest; `exec` waits for the last one. What it throws, `exec` rejects with.
+   */
+  readonly onOutput?: OutputListener;
 }
 
 /** By what the guest takes commands. */
@@ -66,10 +80,9 @@ const STATUS_SIGNAL = 128;
 /** systemd is asked; any other guest is switched off at once, with its disks written. */
 const POWERDOWN = "if [ -d /run/systemd/system ]; then poweroff; else sync; poweroff -f; fi";
 
-interface Prepared {
+interface Prepared extends OutputRequest {
   readonly script: string;
   readonly stdin: Uint8Array;
-  readonly outputBytesMax: number;
 }
 
 /** The time of one command. */
@@ -86,17 +99,20 @@ function checkMost(what: string, given: number, most: number): void {
 }
 
 function prepare(command: string | readonly string[], options: ExecOptions): Prepared {
-  const { stdin = "", outputBytesMax = OUTPUT_BYTES_DEFAULT, timeoutMs } = options;
+  const { stdin = "", outputBytesMax, onOutput, timeoutMs } = options;
   const script = scriptOf(command, options);
   const bytes = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin.slice();
   const scriptBytes = new TextEncoder().encode(script).length;
   checkMost("bytes of a command (stdin takes longer scripts)", scriptBytes, AGENT_SCRIPT_BYTES_MAX);
   checkMost("bytes of stdin", bytes.length, STDIN_BYTES_MAX);
-  checkMost("outputBytesMax", outputBytesMax, OUTPUT_BYTES_MAX);
+  if (outputBytesMax !== undefined) {
+    checkMost("outputBytesMax", outputBytesMax, OUTPUT_BYTES_MAX);
+  }
   if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
     throw new VmError("bad-argument", `timeoutMs ${timeoutMs}: accepted are numbers from 0`);
   }
-  return { script, stdin: bytes, outputBytesMax };
+  const most = onOutput === undefined ? OUTPUT_BYTES_DEFAULT : Number.POSITIVE_INFINITY;
+  return { script, stdin: bytes, outputBytesMax: outputBytesMax ?? most, onOutput };
 }
 
 /** Runs commands in the guest of one machine. */
@@ -334,6 +350,7 @@ export class GuestExec {
     const limit = this.#limitCommand(patience, leftMs, () => job.kill(SIGKILL));
     try {
       const status = await patience.wait(job.done);
+      await patience.wait(Promise.all([job.stdout.taken, job.stderr.taken]));
       const signal = status & 0x7f;
       return {
         status: signal === 0 ? (status >> 8) & 0xff : STATUS_SIGNAL + signal,
@@ -344,7 +361,7 @@ export class GuestExec {
         isTimedOut: limit.isPassed && signal === SIGKILL,
       };
     } catch (error) {
-      job.kill(SIGKILL);
+      job.abandon();
       throw error;
     }
   }

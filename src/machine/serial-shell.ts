@@ -18,6 +18,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import { VmError } from "../errors.ts";
 import type { Platform } from "../platform/contract.ts";
 import type { ConsoleEnd } from "./console.ts";
+import { OutputCollector, type OutputRequest } from "./exec-result.ts";
 import type { Patience } from "./patience.ts";
 
 /** What one command came to. */
@@ -29,11 +30,9 @@ export interface SerialOutcome {
 }
 
 /** A command to type. */
-export interface SerialRequest {
+export interface SerialRequest extends OutputRequest {
   readonly script: string;
   readonly stdin: Uint8Array;
-  /** Kept of each stream. */
-  readonly outputBytesMax: number;
 }
 
 /** A mark that was printed: its fields, and where it stands in the text. */
@@ -167,11 +166,13 @@ export class SerialShell {
       await this.#runScript(patience, onStarted);
       const [status, outBytes, errBytes] = await this.#facts(patience);
       const { outputBytesMax } = request;
-      const stdout = await this.#fetch("o", Math.min(outBytes, outputBytesMax), patience);
-      const stderr = await this.#fetch("e", Math.min(errBytes, outputBytesMax), patience);
+      const stdout = new OutputCollector(request, "stdout");
+      const stderr = new OutputCollector(request, "stderr");
+      await this.#fetch("o", Math.min(outBytes, outputBytesMax), stdout, patience);
+      await this.#fetch("e", Math.min(errBytes, outputBytesMax), stderr, patience);
       const isTruncated = Math.max(outBytes, errBytes) > outputBytesMax;
       await this.#ask(`rm -rf ${folder}`, "", patience);
-      return { status, stdout, stderr, isTruncated };
+      return { status, stdout: stdout.bytes, stderr: stderr.bytes, isTruncated };
     } catch (error) {
       this.#type(`${this.#killLine}; rm -rf ${folder}`);
       throw error;
@@ -307,8 +308,12 @@ export class SerialShell {
   }
 
   /** The first `count` bytes of a file, block by block; smaller ones where much is printed. */
-  async #fetch(name: string, count: number, patience: Patience): Promise<Uint8Array> {
-    const bytes = new Uint8Array(count);
+  async #fetch(
+    name: string,
+    count: number,
+    collector: OutputCollector,
+    patience: Patience,
+  ): Promise<void> {
     let sectors = BLOCK_SECTORS_MAX;
     for (let at = 0; at < count; ) {
       const block = await this.#until(async () => {
@@ -317,10 +322,9 @@ export class SerialShell {
         if (found === null) sectors = Math.max(1, sectors >> 1);
         return found;
       });
-      bytes.set(block, at);
+      await patience.wait(Promise.resolve(collector.add(block)));
       at += block.length;
     }
-    return bytes;
   }
 
   async #block(name: string, at: number, length: number, patience: Patience) {

@@ -50,8 +50,8 @@ export interface RemoteStats extends MachineStats {
 
 /** A wait without a signal, which cannot be sent. */
 export type RemoteWaitOptions = Omit<WaitOptions, "signal">;
-/** A command's options without a signal, which cannot be sent. */
-export type RemoteExecOptions = Omit<ExecOptions, "signal">;
+/** A command's options without a signal and a listener, which cannot be sent. */
+export type RemoteExecOptions = Omit<ExecOptions, "signal" | "onOutput">;
 
 /** What can be called, as on a Machine. */
 export interface RemoteCalls {

@@ -4,17 +4,20 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   type ExecOptions,
   findGuest,
+  guestAgent,
   Host,
   type Machine,
   type MachineConfig,
   type PreparedGuest,
   type VmError,
 } from "../../src/node.ts";
+import { writeCpio } from "../../src/platform/node/guest-cpio.ts";
 import { DEBIAN_GUEST, testNeeding } from "../helpers/need.ts";
 
 const test = suite("boot/exec");
@@ -23,6 +26,13 @@ const GUARD_MS = 120_000;
 const MEBIBYTE = 1 << 20;
 
 type Exec = (command: string | string[], options?: ExecOptions) => ReturnType<Machine["exec"]>;
+
+/** The guest may have been prepared long ago: what a later archive names takes its place. */
+function withTodaysAgent(initrd: Uint8Array): Uint8Array {
+  const path = "bin/rivulet-agent";
+  const archive = writeCpio([{ kind: "file", path, mode: 0o755, bytes: guestAgent() }]);
+  return Buffer.concat([initrd, gzipSync(archive)]);
+}
 
 /** Boots the guest, waits until it takes commands, and does `work`. */
 async function withGuest(
@@ -33,7 +43,7 @@ async function withGuest(
   const host = await Host.create();
   const machine = host.createMachine({
     kernel: readFileSync(join(folder, manifest.kernel)),
-    initrd: readFileSync(join(folder, manifest.initrd)),
+    initrd: withTodaysAgent(readFileSync(join(folder, manifest.initrd))),
     append: manifest.append,
     consoleInput: "open",
     ...config,
@@ -116,6 +126,56 @@ testNeeding(test, [DEBIAN_GUEST], "by the agent: codes, bytes, words, folders", 
   });
 });
 
+/** What the command says first is heard before it goes on: it waits for an answer to that. */
+async function checkStreaming(exec: Exec): Promise<void> {
+  await exec("mkfifo /tmp/answer");
+  let out = "";
+  let err = "";
+  const result = await exec("echo out; echo err >&2; cat /tmp/answer; exit 5", {
+    onOutput(bytes, stream) {
+      if (stream === "stderr") err += text(bytes);
+      else out += text(bytes);
+      if (out === "out\n" && err === "err\n") void exec("echo answer >/tmp/answer");
+    },
+  });
+  assert.equal([out, err, result.status], ["out\nanswer\n", "err\n", 5]);
+  assert.is(result.stdout.length + result.stderr.length, 0);
+}
+
+/** A flood waits in the guest while nobody takes it; other commands do not wait with it. */
+async function checkHeld(exec: Exec): Promise<void> {
+  const count = 8 * MEBIBYTE;
+  let came = 0;
+  let take = () => {};
+  let hasCome = () => {};
+  const isBlocked = new Promise<void>((resolve) => (hasCome = resolve));
+  const flood = exec(`dd if=/dev/zero bs=64k count=${count >> 16} 2>/dev/null; echo $? >&2`, {
+    onOutput(bytes, stream) {
+      if (stream === "stderr") return;
+      came += bytes.length;
+      if (came > bytes.length) return;
+      hasCome();
+      return new Promise((resolve) => (take = resolve));
+    },
+  });
+  await isBlocked;
+  for (let round = 0; round < 3; round++) await exec("ps >/dev/null; sleep 0.2");
+  const held = came;
+  await exec("sleep 0.2");
+  assert.is(came, held, "it stands still");
+  assert.ok(held < count / 2, `${held} bytes came`);
+  take();
+  assert.is((await flood).status, 0);
+  assert.is(came, count);
+  const controller = new AbortController();
+  const stuck = exec("yes", {
+    signal: controller.signal,
+    onOutput: () => new Promise(() => controller.abort()),
+  }).catch((error) => error);
+  assert.is(((await stuck) as VmError).code, "aborted");
+  await exec("while ps | grep -q '[ ]yes$'; do :; done");
+}
+
 testNeeding(test, [DEBIAN_GUEST], "by the agent: megabytes, limits, crowds, harts", async () => {
   await withGuest({ agent: true, harts: 4 }, async (machine, exec) => {
     const run = machine.run(); // it rides on this one
@@ -126,6 +186,8 @@ testNeeding(test, [DEBIAN_GUEST], "by the agent: megabytes, limits, crowds, hart
     assert.equal((await exec("cat", { stdin })).stdout, stdin);
     const cut = await exec("seq 100000; exit 4", { outputBytesMax: 100 });
     assert.equal([cut.isTruncated, cut.status, cut.stdout.length], [true, 4, 100]);
+    await checkStreaming(exec);
+    await checkHeld(exec);
     const crowd = await Promise.all(
       Array.from({ length: 40 }, (_, index) =>
         exec(`usleep ${(index % 7) * 1000}; echo ${index}; exit ${index}`),
@@ -175,6 +237,13 @@ testNeeding(test, [DEBIAN_GUEST], "by the console: all that, typed and read back
       two.map(({ stdout }) => text(stdout)),
       ["one\n", "two\n"],
     );
+    const pieces: string[] = [];
+    const onOutput = (bytes: Uint8Array, stream: string) => {
+      pieces.push(`${stream} ${text(bytes)}`);
+    };
+    const handed = await exec("echo one; echo two >&2; echo three", { onOutput });
+    assert.equal(pieces, ["stdout one\nthree\n", "stderr two\n"], "at the end, stream by stream");
+    assert.is(handed.stdout.length + handed.stderr.length, 0);
     await checkTimeout(exec);
     await checkFlooded(exec);
     assert.is(text((await exec("ls -d /tmp/.rivulet-* | wc -l")).stdout), "1\n", "only its own");

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Console } from "../../bench/process.ts";
+import { rivulet } from "../helpers/cli.ts";
 import { DEBIAN_GUEST, testNeeding } from "../helpers/need.ts";
 
 const test = suite("boot/shell");
@@ -37,6 +39,28 @@ testNeeding(test, [DEBIAN_GUEST], "vm exec gives back bytes and status, vm stop 
   assert.ok(found.out.startsWith("riscv64\na|b c|\xff\x1b[6n\0d: poweroff, code 0\n"), found.out);
   assert.match(found.out, /^d +terminated \(poweroff, code 0\)/m);
 });
+
+testNeeding(
+  test,
+  [DEBIAN_GUEST],
+  "vm exec prints what the command says while it runs",
+  async () => {
+    const file = join(folder, "stream");
+    // it ends once what it says first has been read
+    writeFileSync(file, `${CREATE}\nvm exec d 'echo first; until test -e /tmp/go; do :; done'\n`);
+    const socket = `unix:${join(folder, "socket")}`;
+    const args = ["dist/src/cli.js", "--control", socket, "-f", file];
+    const shell = new Console([process.execPath, ...args]);
+    try {
+      await shell.expect(/first\n/, 240);
+      const touch = ["--connect", socket, "vm", "exec", "d", "touch", "/tmp/go"];
+      assert.is((await rivulet(touch)).status, 0);
+      assert.is(await shell.finish(240), 0);
+    } finally {
+      await shell.kill();
+    }
+  },
+);
 
 testNeeding(
   test,

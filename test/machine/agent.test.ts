@@ -9,6 +9,7 @@ import {
   AGENT_EXIT,
   AGENT_HEADER_BYTES,
   AGENT_HELLO,
+  AGENT_HOLD,
   AGENT_INPUT,
   AGENT_JOBS_MAX,
   AGENT_KILL,
@@ -20,7 +21,7 @@ import {
   AGENT_VERSION,
 } from "../../src/guest/agent-protocol.ts";
 import { AgentChannel, type AgentJob } from "../../src/machine/agent.ts";
-import { OutputCollector, signalName } from "../../src/machine/exec-result.ts";
+import { OutputCollector, type OutputRequest, signalName } from "../../src/machine/exec-result.ts";
 import { scriptOf } from "../../src/machine/exec-script.ts";
 import { guestAgent, type Host, isElf, VmError } from "../../src/node.ts";
 import { elfProgram, smallHost } from "../helpers/guest-program.ts";
@@ -67,8 +68,8 @@ class Guest {
     this.#came.push(...bytes);
   }
 
-  start(script: string, stdin = NONE, outputBytesMax = 1000): AgentJob {
-    return this.channel.start({ script, stdin, outputBytesMax });
+  start(script: string, stdin = NONE, output: Partial<OutputRequest> = {}): AgentJob {
+    return this.channel.start({ script, stdin, outputBytesMax: 1000, ...output });
   }
 
   /** The frames that came since the last call. */
@@ -126,7 +127,7 @@ test("a job is opened, fed and run once the agent is up, and gives back what cam
 test("frames may come in pieces of any size, and go in pieces of any size", async () => {
   const random = new Random(SEED);
   const guest = new Guest();
-  const job = guest.start("x", NONE, 1 << 20);
+  const job = guest.start("x", NONE, { outputBytesMax: 1 << 20 });
   const payload = Uint8Array.from({ length: 5000 }, () => random.below(256));
   const stream: number[] = [...HELLO];
   for (let count = 0; count < 20; count++) stream.push(...frame(AGENT_OUTPUT, 1, payload));
@@ -173,6 +174,104 @@ test("kill reaches a job that runs, and takes one back that waits", async () => 
   job.kill(15);
   const [kill] = guest.heard();
   assert.equal([kill.type, new DataView(kill.payload.buffer).getUint32(0, true)], [AGENT_KILL, 15]);
+});
+
+/** What the guest was told about holding since the last look: 1, 0. */
+const holds = (guest: Guest) =>
+  guest
+    .heard()
+    .filter(({ type }) => type === AGENT_HOLD)
+    .map(({ payload }) => payload[0]);
+
+test("output is handed on as it comes; while it is not taken the guest is told to hold it", async () => {
+  const guest = new Guest();
+  guest.channel.take(HELLO);
+  const came: string[] = [];
+  let take = () => {};
+  const job = guest.start("x", NONE, {
+    outputBytesMax: Number.POSITIVE_INFINITY,
+    onOutput: (bytes, stream) => {
+      came.push(`${stream} ${textOf(bytes)}`);
+      if (stream === "stderr") return;
+      return new Promise<void>((resolve) => (take = resolve));
+    },
+  });
+  guest.channel.take(frame(AGENT_ERRORS, 1, bytesOf("a")));
+  assert.equal([came, holds(guest)], [["stderr a"], []]);
+  guest.channel.take(frame(AGENT_OUTPUT, 1, bytesOf("b")));
+  const first = take;
+  guest.channel.take(frame(AGENT_OUTPUT, 1, bytesOf("c")));
+  assert.equal([came.slice(1), holds(guest)], [["stdout b", "stdout c"], [1]]);
+  first();
+  await Promise.resolve();
+  assert.equal(holds(guest), [], "one is left");
+  take();
+  await job.stdout.taken;
+  assert.equal(holds(guest), [0]);
+  guest.channel.take(frame(AGENT_OUTPUT, 1, bytesOf("d")));
+  guest.channel.take(frame(AGENT_EXIT, 1, word(0)));
+  assert.is(await job.done, 0);
+  guest.heard();
+  take();
+  await job.stdout.taken;
+  assert.equal(holds(guest), [], "there is no such job any more");
+  assert.is(job.stdout.bytes.length + job.stderr.bytes.length, 0, "nothing is kept");
+});
+
+test("a limit cuts what is handed on, too", async () => {
+  const guest = new Guest();
+  guest.channel.take(HELLO);
+  let came = "";
+  const onOutput = (bytes: Uint8Array) => {
+    came += textOf(bytes);
+  };
+  const job = guest.start("x", NONE, { outputBytesMax: 5, onOutput });
+  for (const text of ["123", "456", "789"])
+    guest.channel.take(frame(AGENT_OUTPUT, 1, bytesOf(text)));
+  assert.equal([came, job.stdout.isTruncated, job.stderr.isTruncated], ["12345", true, false]);
+});
+
+test("a taker that fails ends the job with its error, and hears no more", async () => {
+  for (const fail of [
+    () => {
+      throw new Error("taken badly");
+    },
+    () => Promise.reject(new Error("taken badly")),
+  ]) {
+    const guest = new Guest();
+    guest.channel.take(HELLO);
+    let calls = 0;
+    const job = guest.start("x", NONE, {
+      onOutput: () => {
+        calls++;
+        return fail();
+      },
+    });
+    guest.channel.take(frame(AGENT_OUTPUT, 1, bytesOf("a")));
+    const error = await job.done.catch((one) => one);
+    assert.is(error.message, "taken badly");
+    guest.channel.take(frame(AGENT_OUTPUT, 1, bytesOf("b")));
+    assert.is(calls, 1);
+    const [kill] = guest.heard().filter(({ type }) => type === AGENT_KILL);
+    assert.is(kill.payload[0], 9);
+  }
+});
+
+test("an agent that holds nothing is not listened to for ever", async () => {
+  const guest = new Guest();
+  guest.channel.take(HELLO);
+  let bytes = 0;
+  const job = guest.start("x", NONE, {
+    outputBytesMax: Number.POSITIVE_INFINITY,
+    onOutput: (piece) => {
+      bytes += piece.length;
+      return new Promise(() => {});
+    },
+  });
+  const piece = frame(AGENT_OUTPUT, 1, new Uint8Array(AGENT_PAYLOAD_BYTES_MAX));
+  for (let count = 0; count < 1000; count++) guest.channel.take(piece);
+  assert.match(await errorOf(job.done), /^io: told to hold it.*accepted are agents that know HOLD/);
+  assert.ok(bytes <= (16 << 20) + AGENT_PAYLOAD_BYTES_MAX, `${bytes}`);
 });
 
 test("what runs is over when the port closes or the agent begins anew", async () => {
@@ -253,7 +352,7 @@ test("frames about jobs that are over or never were mean nothing", async () => {
 });
 
 test("a collector keeps what fits, and says that there was more", () => {
-  const collector = new OutputCollector(10);
+  const collector = new OutputCollector({ outputBytesMax: 10 }, "stdout");
   collector.add(bytesOf("12345"));
   collector.add(bytesOf("67890"));
   assert.is(collector.isTruncated, false);

@@ -4,8 +4,15 @@
  * Used by src/shell/registry.ts.
  */
 import { z } from "zod";
-import { type ExecResult, VmError } from "../../index.ts";
-import { type Call, CommandFailed, command, Interrupted, type ParameterSpec } from "../command.ts";
+import { type ExecResult, type OutputListener, VmError } from "../../index.ts";
+import {
+  type Call,
+  CommandFailed,
+  command,
+  Interrupted,
+  type ParameterSpec,
+  type SessionStreams,
+} from "../command.ts";
 import { describeResult, type Vm } from "../vm.ts";
 
 const VM: ParameterSpec = { name: "VM", kind: "machine", help: "name of a machine" };
@@ -41,14 +48,28 @@ function shown({ stdout, stderr, ...rest }: ExecResult): z.output<typeof Exec> {
   return { ...rest, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
+/** Bytes, not text: the guest's output may be anything. At the reader's pace. */
+function outputTo(streams: SessionStreams): OutputListener {
+  const errors = new TextDecoder();
+  return (bytes, stream) => {
+    if (stream === "stderr") {
+      streams.say(errors.decode(bytes, { stream: true }));
+      return streams.flush();
+    }
+    return streams.write(bytes) ? undefined : streams.drained();
+  };
+}
+
 const exec = command({
   family: "vm",
   name: "exec",
   summary: "run a command in a Linux guest; its output and exit status",
   details: `
 One word is a line for the guest's shell, several are a program and its arguments. Waits for the
-guest to come up. The exit status is the command's; 124 when the time was over. The command goes to
-the guest's agent, or is typed at the shell on its console where there is none.`,
+guest to come up. The exit status is the command's; 124 when the time was over. Ctrl-C kills it. The
+command goes to the guest's agent, and its output comes as the guest gives it; where there is no
+agent, it is typed at the shell on the guest's console, and its output comes when it is done. With
+--json all comes in one document at the end.`,
   parameters: [
     VM,
     { name: "COMMAND", kind: "text", help: "line, or program and arguments", isRest: true },
@@ -56,7 +77,7 @@ the guest's agent, or is typed at the shell on its console where there is none.`
   options: {
     timeout: { value: "TIME", kind: "duration", help: "kill it after this long, waiting included" },
     stdin: { value: "FILE", kind: "file", help: "what the command reads; default nothing" },
-    "output-max": { value: "SIZE", kind: "bytes", help: "kept of each stream; default 16M" },
+    "output-max": { value: "SIZE", kind: "bytes", help: "of each stream; default 16M with --json" },
   },
   example: "vm exec web 'uname -a'",
   result: Exec,
@@ -73,15 +94,12 @@ the guest's agent, or is typed at the shell on its console where there is none.`
       outputBytesMax: call.number("output-max"),
       stdin: file === undefined ? undefined : await call.world.readFile(file),
       signal: call.signal,
+      onOutput: call.isJson ? undefined : outputTo(call.streams),
     };
     const line = words.length === 1 ? words[0] : words;
     const result = await unlessAborted(call, vm.machine.exec(line, options));
-    if (!call.isJson) {
-      // bytes, not text: the guest's output may be anything
-      if (result.stdout.length > 0 && !call.streams.write(result.stdout)) {
-        await call.streams.drained();
-      }
-      if (result.stderr.length > 0) call.streams.say(new TextDecoder().decode(result.stderr));
+    if (result.isTruncated && !call.isJson) {
+      call.streams.say("vm exec: output beyond --output-max was dropped\n");
     }
     const status = result.isTimedOut ? STATUS_TIMEOUT : result.status;
     if (status === 0) return shown(result);
