@@ -50,12 +50,13 @@ function openAddress(path: string): { readonly address: string; close(): void } 
 
 /** One connection, as the shell sees it. */
 function peerOf(socket: Socket) {
-  const closed: (() => void)[] = [];
+  const closed = new Set<() => void>();
   let isClosed = false;
   socket.on("error", () => {});
   socket.once("close", () => {
     isClosed = true;
-    for (const listener of closed.splice(0)) listener();
+    for (const listener of [...closed]) listener();
+    closed.clear();
   });
   return {
     get pendingBytes(): number {
@@ -71,15 +72,20 @@ function peerOf(socket: Socket) {
           resolve();
           return;
         }
-        socket.once("drain", resolve);
-        closed.push(resolve);
+        const settle = () => {
+          closed.delete(settle);
+          resolve();
+        };
+        closed.add(settle);
+        // behind all that waits; little may wait without a "drain" to come
+        if (!socket.writableEnded) socket.write("", settle);
       }),
     onBytes: (listener: (bytes: Uint8Array) => void): void => {
       socket.on("data", (bytes: Buffer) => listener(new Uint8Array(bytes)));
     },
     onClose: (listener: () => void): void => {
       if (isClosed) listener();
-      else closed.push(listener);
+      else closed.add(listener);
     },
     hold: (isHeld: boolean): void => {
       if (isHeld) socket.pause();

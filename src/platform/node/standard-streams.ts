@@ -49,10 +49,11 @@ export function standardStreams() {
   const { stdin, stdout, stderr } = process;
   let isBroken = false;
   let isWatched = false;
-  const listeners: (() => void)[] = [];
+  const listeners = new Set<() => void>();
   const broke = () => {
     isBroken = true;
-    for (const listener of listeners.splice(0)) listener();
+    for (const listener of [...listeners]) listener();
+    listeners.clear();
   };
   stdout.on("error", broke);
   stderr.on("error", () => {});
@@ -68,15 +69,24 @@ export function standardStreams() {
       isBroken || stdout.write(bytes) || stdout.writableLength < PENDING_BYTES_MAX,
     drained: (): Promise<void> =>
       new Promise((resolve) => {
-        stdout.once("drain", resolve);
-        listeners.push(resolve);
+        const settle = () => {
+          stdout.off("drain", settle);
+          listeners.delete(settle);
+          resolve();
+        };
+        if (isBroken) {
+          resolve();
+          return;
+        }
+        stdout.once("drain", settle);
+        listeners.add(settle);
       }),
     onBroken: (listener: () => void): void => {
       if (isBroken) {
         listener();
         return;
       }
-      listeners.push(listener);
+      listeners.add(listener);
       if (!isWatched) watchReader(broke);
       isWatched = true;
     },
