@@ -110,6 +110,19 @@ test("an import that is aborted, or whose disk fails, leaves the store as it was
   });
 });
 
+test("what the file system refuses is said in one line; nonsense in the store is no guest", async () => {
+  await withStore(async (folder, store) => {
+    writeFileSync(join(folder, "cache"), "no folder");
+    assert.match(await refusal(importGuest("a", { kernel, append: "" })), /^guest a: ENOTDIR/);
+    rmSync(join(folder, "cache"));
+    for (const manifest of ["null", "[]", "{}", '{"format":2,"name":"x","files":[null]}', "x"]) {
+      mkdirSync(join(store, "x"), { recursive: true });
+      writeFileSync(join(store, "x", "manifest.json"), manifest);
+      assert.equal(listGuests(), [], manifest);
+    }
+  });
+});
+
 test("the binary imports, shows, boots and removes a guest", async () => {
   await withStore(async (folder, store) => {
     const env = { XDG_CACHE_HOME: join(folder, "cache") };

@@ -80,6 +80,33 @@ test("a session: completion, history, a console and back, Ctrl-C, Ctrl-D", async
   await again.finish(SECONDS_MAX);
 });
 
+test("Ctrl-Z gives the terminal back; the prompt is there again afterwards", async () => {
+  const script = join(folder, "jobs.sh");
+  const job = `XDG_STATE_HOME="${folder}/state" "${process.execPath}" "${CLI}"`;
+  writeFileSync(script, `set -m\n${job}\nstty -a; echo "stood $?"\nread -r\nfg\necho "left $?"\n`);
+  const terminal = new Console(["script", "-qec", `bash ${script}`, "/dev/null"]);
+  alive.push(terminal);
+  await terminal.expect(PROMPT, SECONDS_MAX);
+  const stood = await type(terminal, "\x1a", /stood 0/);
+  for (const name of ["icanon", "echo", "isig"]) {
+    assert.match(stood, new RegExp(`[\\s;]${name}\\b`));
+  }
+  await type(terminal, "\n");
+  // the prompt may be drawn once more
+  await type(terminal, "echo back\r", /\nback[\s\S]*rivulet> /);
+  await type(terminal, "exit 4\r", /left 4/);
+  await terminal.finish(SECONDS_MAX);
+});
+
+test("Ctrl-Z where nobody could let it go on does nothing", async () => {
+  const terminal = onTerminal();
+  await terminal.expect(PROMPT, SECONDS_MAX);
+  await type(terminal, "\x1a");
+  await type(terminal, "echo here\r", /\nhere[\s\S]*rivulet> /);
+  await type(terminal, "exit\r", /status 0/);
+  await terminal.finish(SECONDS_MAX);
+});
+
 test("history is cut at 1000 lines", async () => {
   const history = join(folder, "state", "rivulet", "history");
   writeFileSync(history, Array.from({ length: 1500 }, (_, line) => `echo ${line}\n`).join(""));

@@ -187,6 +187,16 @@ test("stdin reaches the console, and its end ends nothing", async () => {
   assert.is(result.stderr, "");
 });
 
+test("every run of a script hears that there is no more input", async () => {
+  const script = join(folder, "twice.rv");
+  const run = "run --guest builtin --memory 16M --json\n";
+  writeFileSync(script, run.repeat(2));
+  const { status, stderr } = await rivulet(["--keep-going", "-f", script]);
+  assert.is(status, 1);
+  const ends = [...stderr.matchAll(/^\{"ended":"(\w+)"/gm)].map(([, kind]) => kind);
+  assert.equal(ends, ["idle", "idle"]);
+});
+
 test("input that comes bit by bit before the start enters at the same counts", async () => {
   const words = [process.execPath, CLI, "run", "--guest", "builtin", "--digest", "--stats"];
   const run = words.map((word) => `"${word}"`).join(" ");

@@ -10,22 +10,13 @@ import { closeSync, constants, lstatSync, openSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { VmError } from "../../errors.ts";
+import { endSocket } from "./end-socket.ts";
 
 /** Longest path that fits an address of a unix socket: 108 bytes with the closing zero. */
 const ADDRESS_BYTES_MAX = 107;
 /** Output that may wait in this process before `write` says that it piles up. */
 const PENDING_BYTES_MAX = 1 << 20;
 const ATTEMPTS = 3;
-/** How long a peer may take to read what is left for it. */
-const LEFTOVER_MS = 1000;
-
-/** Ends a connection behind what was written; whoever does not read that is not waited for. */
-function endSocket(socket: Socket): void {
-  const timer = setTimeout(() => socket.destroy(), LEFTOVER_MS);
-  socket.once("close", () => clearTimeout(timer));
-  socket.end(() => socket.destroy());
-}
-
 /** A path that fits a socket address, by way of its folder where it is too long. */
 function openAddress(path: string): { readonly address: string; close(): void } {
   if (Buffer.byteLength(path) <= ADDRESS_BYTES_MAX) return { address: path, close: () => {} };

@@ -21,6 +21,7 @@ import {
   GUEST_FORMAT,
   installGuest,
   newFolder,
+  onFiles,
   type PreparedGuest,
   sweep,
 } from "./guest-store.ts";
@@ -170,11 +171,13 @@ async function makeGuest(work: string, options: PrepareOptions): Promise<Prepare
 export async function prepareDebian(options: PrepareOptions = {}): Promise<PreparedGuest> {
   const present = options.isReplacing ? null : findGuest(DEBIAN_GUEST_NAME);
   if (present !== null) return present;
-  sweep();
-  const work = mkdtempSync(join(tmpdir(), "rivulet-debian-"));
-  try {
-    return await makeGuest(work, options);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  return onFiles(`guest ${DEBIAN_GUEST_NAME}`, async () => {
+    sweep();
+    const work = mkdtempSync(join(tmpdir(), "rivulet-debian-"));
+    try {
+      return await makeGuest(work, options);
+    } finally {
+      rmSync(work, { recursive: true, force: true });
+    }
+  });
 }

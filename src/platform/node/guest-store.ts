@@ -71,18 +71,16 @@ export function guestsFolder(): string {
 }
 
 function readManifest(folder: string): GuestManifest | null {
-  let manifest: GuestManifest;
   try {
-    manifest = JSON.parse(readFileSync(join(folder, MANIFEST), "utf8"));
+    const manifest: GuestManifest = JSON.parse(readFileSync(join(folder, MANIFEST), "utf8"));
+    if (manifest.format !== GUEST_FORMAT || manifest.name !== basename(folder)) return null;
+    const isWhole = Object.entries(manifest.files).every(([name, { bytes }]) => {
+      return statSync(join(folder, basename(name))).size === bytes;
+    });
+    return isWhole ? manifest : null;
   } catch {
-    return null;
+    return null; // nothing there, or no manifest of ours
   }
-  if (manifest.format !== GUEST_FORMAT || manifest.name !== basename(folder)) return null;
-  for (const [name, { bytes }] of Object.entries(manifest.files ?? {})) {
-    const path = join(folder, basename(name));
-    if (!existsSync(path) || statSync(path).size !== bytes) return null;
-  }
-  return manifest;
 }
 
 /** The prepared guest `name`, or null when it is not there, not whole, or of another format. */
@@ -117,6 +115,16 @@ export function removeGuest(name: string): void {
 /** Size and hash of bytes, for the manifest. */
 export function describeFile(bytes: Uint8Array): GuestFile {
   return { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+/** Does work on files; what the system says against it is thrown as VmError "io". */
+export async function onFiles<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof VmError) throw cause;
+    throw new VmError("io", `${what}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** An empty folder beside the guests, to make one in; it belongs to this process. */
@@ -208,12 +216,17 @@ function checkNewName(name: string, isReplacing: boolean): void {
 
 /**
  * Copies the parts into the store as guest `name`. Throws VmError "bad-argument" for a bad name or
- * one that is taken, "bad-file" and "io" for the disk; the store is then as it was.
+ * one that is taken, "bad-file" for the disk, "io"; the store is then as it was.
  */
 export async function importGuest(name: string, parts: GuestParts): Promise<PreparedGuest> {
-  const { kernel, initrd, append, disk, isReplacing = false } = parts;
+  const { disk, isReplacing = false } = parts;
   checkNewName(name, isReplacing);
   if (disk !== undefined) checkDiskBytes((await diskFileFacts(disk)).bytes, `disk ${disk}`);
+  return onFiles(`guest ${name}`, () => copyIn(name, parts));
+}
+
+async function copyIn(name: string, parts: GuestParts): Promise<PreparedGuest> {
+  const { kernel, initrd, append, disk, isReplacing = false } = parts;
   sweep();
   const made = newFolder(name);
   try {

@@ -61,6 +61,8 @@ class TerminalPrompt {
     this.#readline.on("line", (line) => this.#give(line));
     this.#readline.on("close", () => this.#end());
     this.#readline.on("SIGINT", () => this.#dropLine());
+    this.#readline.on("SIGTSTP", () => this.#stopProcess());
+    process.on("SIGCONT", this.#cameBack);
     stdin.on("data", this.#take);
     stdin.once("end", this.#end);
     stdin.once("error", this.#end);
@@ -114,6 +116,22 @@ class TerminalPrompt {
     line.prompt();
   }
 
+  /** Ctrl-Z: the shell that started us gets its terminal as it was. */
+  #stopProcess(): void {
+    this.#restore();
+    process.kill(process.pid, "SIGTSTP");
+    // where nobody could let us go on, the signal does nothing
+    setImmediate(this.#cameBack);
+  }
+
+  /** The terminal may be as others left it. */
+  readonly #cameBack = () => {
+    if (this.#isEnded) return;
+    this.#restore();
+    process.stdin.setRawMode?.(true);
+    if (this.#onLine !== null) this.#readline.prompt(true);
+  };
+
   readonly #end = () => {
     this.#isEnded = true;
     this.#listener?.(null);
@@ -145,11 +163,11 @@ class TerminalPrompt {
 
   close(): void {
     if (!this.#isEnded) this.#readline.close();
+    process.off("SIGCONT", this.#cameBack);
     const { stdin } = process;
     stdin.off("data", this.#take);
     stdin.off("end", this.#end);
     stdin.off("error", this.#end);
-    stdin.on("error", () => {});
     stdin.pause();
     stdin.unref?.();
     this.#restore();

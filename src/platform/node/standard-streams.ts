@@ -21,8 +21,12 @@ function listen(onInput: (bytes: Uint8Array | null) => void): () => void {
   const restore = () => {
     if (isTerminal) stdin.setRawMode(false);
   };
+  let isOver = false;
   const onData = (bytes: Buffer) => onInput(new Uint8Array(bytes));
-  const onEnd = () => onInput(null);
+  const onEnd = () => {
+    if (!isOver) onInput(null);
+    isOver = true;
+  };
   if (isTerminal) {
     stdin.setRawMode(true);
     process.once("exit", restore);
@@ -30,13 +34,14 @@ function listen(onInput: (bytes: Uint8Array | null) => void): () => void {
   stdin.on("data", onData);
   stdin.once("end", onEnd);
   stdin.once("error", onEnd);
+  // one that has ended says so only once, and somebody else may have listened then
+  if (stdin.readableEnded || stdin.destroyed) queueMicrotask(onEnd);
   stdin.resume();
   return () => {
+    isOver = true;
     stdin.off("data", onData);
     stdin.off("end", onEnd);
     stdin.off("error", onEnd);
-    // A terminal that has gone away must not keep the process from ending.
-    stdin.on("error", () => {});
     stdin.pause();
     stdin.unref?.();
     restore();
@@ -57,6 +62,8 @@ export function standardStreams() {
   };
   stdout.on("error", broke);
   stderr.on("error", () => {});
+  // a terminal that has gone away must not keep the process from ending
+  stdin.on("error", () => {});
   return {
     isTerminal: stdin.isTTY === true,
     listen,

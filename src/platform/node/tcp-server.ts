@@ -7,6 +7,7 @@
  */
 import { createServer, isIP, type Socket } from "node:net";
 import { VmError } from "../../errors.ts";
+import { endSocket } from "./end-socket.ts";
 
 /** How to listen. */
 export interface TcpOptions {
@@ -48,10 +49,7 @@ function peerOf(socket: Socket) {
       if (isClosed) listener();
       else closed.push(listener);
     },
-    close: (): void => {
-      // whoever does not read what is left does not keep us
-      socket.end(() => socket.destroy());
-    },
+    close: (): void => endSocket(socket),
   };
 }
 
@@ -88,7 +86,7 @@ export async function listenTcp(
     port: typeof address === "object" && address !== null ? address.port : port,
     close: async () => {
       const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const socket of sockets) socket.end(() => socket.destroy());
+      for (const socket of sockets) endSocket(socket);
       await isClosed;
     },
   };
