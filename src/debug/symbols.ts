@@ -1,5 +1,6 @@
 /**
- * symbols: names for addresses: a System.map of Linux, or the symbol table of an ELF file.
+ * symbols: names for addresses: a System.map or /proc/kallsyms of Linux, or the symbol table of an
+ * ELF file.
  *
  * Used by the shell, through src/index.ts.
  * Holds   what a file says is bounded by its size; a line that is none is an error with its number.
@@ -11,6 +12,9 @@ import { elfSymbols, isElf } from "../machine/elf.ts";
 const DISTANCE_MAX = 1n << 20n;
 /** Local labels and mapping symbols of assemblers: they name nothing that a person looks for. */
 const NOISE = /^(\$[xd]|\.L)/;
+
+/** Of System.map, or of /proc/kallsyms, where the module stands behind the name. */
+const LINE = /^([0-9a-f]{1,16}) \S (\S+)(?:\s+\[\S+\])?\s*$/i;
 
 /** Names and addresses, both ways. */
 export class SymbolTable {
@@ -54,7 +58,9 @@ export class SymbolTable {
   }
 }
 
-/** Reads a System.map ("address type name" a line) or an ELF64. Throws VmError "bad-file". */
+/**
+ * Reads a System.map, kallsyms ("address type name" a line) or an ELF64. Throws VmError "bad-file".
+ */
 export function parseSymbols(bytes: Uint8Array): SymbolTable {
   const addresses = isElf(bytes) ? elfSymbols(bytes) : parseSystemMap(bytes);
   if (addresses.size > 0) return new SymbolTable(addresses);
@@ -66,7 +72,7 @@ function parseSystemMap(bytes: Uint8Array): Map<string, bigint> {
   const lines = new TextDecoder().decode(bytes).split("\n");
   lines.forEach((line, index) => {
     if (line.trim() === "") return;
-    const match = /^([0-9a-f]{1,16}) \S (\S+)/i.exec(line);
+    const match = LINE.exec(line);
     if (match === null) {
       const accepted = "accepted are ELF files and lines such as `ffffffff80000000 T _start`";
       throw new VmError("bad-file", `line ${index + 1}, "${line.slice(0, 40)}": ${accepted}`);

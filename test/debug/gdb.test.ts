@@ -274,7 +274,7 @@ testNeeding(test, [GDB], "kill ends the run, detach lets it go on", async () => 
 test("an address that others reach needs to be meant", async () => {
   const run = runCli(["--guest", "builtin", "--gdb", "tcp://0.0.0.0:0"]);
   run.port.catch(() => {});
-  assert.is(await run.ended, 1);
+  assert.is(await run.ended, 2);
   assert.match(run.said.err, /other hosts can reach it/);
   const wrong = runCli(["--guest", "builtin", "--gdb", "1234"]);
   wrong.port.catch(() => {});

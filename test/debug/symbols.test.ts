@@ -44,6 +44,10 @@ test("an ELF file", () => {
 
 test("what is neither is refused with the line", () => {
   throwsCode(() => parseSymbols(bytes("hello\n")), "bad-file", /line 1, "hello"/);
+  // what Debian's kernel packages have in the place of one
+  const empty =
+    "ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n";
+  throwsCode(() => parseSymbols(bytes(empty)), "bad-file", /line 1, "ffffffffffffffff B The real/);
   throwsCode(() => parseSymbols(bytes("")), "bad-file", /names no symbols/);
   throwsCode(() => parseSymbols(bytes("\x7fELF")), "bad-file", /truncated/);
 });

@@ -213,12 +213,13 @@ with user pages open to it.`,
 const symbols = command({
   family: "debug",
   name: "symbols",
-  summary: "read names for addresses from a System.map or an ELF file",
+  summary: "read names for addresses from a System.map, kallsyms or an ELF file",
   details: `
-Afterwards addresses may be given as NAME or NAME+OFFSET, and are shown with their names. A
-Debian kernel's System.map is in its package linux-image-*-dbg, or in /boot of a system that
-runs it.`,
-  parameters: [VM, { name: "FILE", kind: "file", help: "a System.map or an ELF64 with symbols" }],
+Afterwards addresses may be given as NAME or NAME+OFFSET, and are shown with their names. What a
+Linux guest runs, it tells itself: \`vm exec web 'cat /proc/kallsyms'\`, kept in a file; boot it
+with nokaslr when addresses are to be the same next time. The System.map in Debian's kernel packages
+is an empty one; the real one is in linux-image-*-dbg.`,
+  parameters: [VM, { name: "FILE", kind: "file", help: "System.map, kallsyms, or an ELF64" }],
   options: {},
   example: "debug symbols web System.map",
   result: z.object({ file: z.string(), symbols: z.number() }),
