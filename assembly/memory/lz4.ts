@@ -49,10 +49,19 @@ function equalBytes(first: usize, second: usize, end: usize): u32 {
   return <u32>(first - begin);
 }
 
-/** Writes what of a length did not fit its four bits; returns the address behind it. */
+/** Bytes that a length takes beside its four bits. */
 // @ts-ignore: decorator
 @inline
-function morePut(at: usize, rest: u32): usize {
+function moreBytes(length: u32): u32 {
+  return length < 15 ? 0 : (length - 15) / 255 + 1;
+}
+
+/** Writes those; returns the address behind them. */
+// @ts-ignore: decorator
+@inline
+function morePut(at: usize, length: u32): usize {
+  if (length < 15) return at;
+  let rest = length - 15;
   for (; rest >= 255; rest -= 255) store<u8>(at++, 255);
   store<u8>(at, <u8>rest);
   return at + 1;
@@ -71,25 +80,41 @@ function copyLoosely(target: usize, source: usize, count: u32): void {
 }
 
 /**
- * The token and the literals [from, from + count) of a sequence whose match is `match` bytes longer
- * than four. Returns the address behind them; 0 when they and a match's end may not fit before
- * `last`.
+ * Writes a sequence: the literals [from, from + count), then a match of `match` bytes more than
+ * four. Returns the address behind it; 0 when it does not fit before `last`.
  */
 // @ts-ignore: decorator
 @inline
-function literalsPut(out: usize, last: usize, from: usize, count: u32, sourceEnd: usize, match: u32): usize {
-  // token, more literals, literals, offset, more match
-  const most = 1 + count / 255 + 1 + count + 2 + match / 255 + 1;
-  if (<usize>most > last - out) return 0;
+function sequencePut(
+  out: usize,
+  last: usize,
+  from: usize,
+  count: u32,
+  end: usize,
+  offset: u32,
+  match: u32,
+): usize {
+  const size = 3 + moreBytes(count) + count + moreBytes(match);
+  if (<usize>size > last - out) return 0;
   store<u8>(out, <u8>((min<u32>(count, 15) << 4) | min<u32>(match, 15)));
-  out++;
-  if (count >= 15) out = morePut(out, count - 15);
-  if (<usize>(count + SLACK) <= last - out && <usize>(count + SLACK) <= sourceEnd - from) {
+  out = morePut(out + 1, count);
+  if (<usize>(count + SLACK) <= last - out && <usize>(count + SLACK) <= end - from) {
     copyLoosely(out, from, count);
   } else {
     memory.copy(out, from, count);
   }
-  return out + count;
+  out += count;
+  store<u16>(out, <u16>offset);
+  return morePut(out + 2, match);
+}
+
+/** The last literals, which have no match behind them; bytes of the block, 0 when they do not fit. */
+function blockEnd(target: usize, out: usize, last: usize, from: usize, count: u32): u32 {
+  if (<usize>(1 + moreBytes(count) + count) > last - out) return 0;
+  store<u8>(out, <u8>(min<u32>(count, 15) << 4));
+  out = morePut(out + 1, count);
+  memory.copy(out, from, count);
+  return <u32>(out - target) + count;
 }
 
 /**
@@ -124,30 +149,16 @@ export function lz4Compress(source: usize, bytes: u32, target: usize, limit: u32
         match--;
       }
       const more = equalBytes(at + MATCH_MIN, match + MATCH_MIN, matchEnd);
-      out = literalsPut(out, last, anchor, <u32>(at - anchor), end, more);
+      const literals = <u32>(at - anchor);
+      out = sequencePut(out, last, anchor, literals, end, <u32>(at - match), more);
       if (out == 0) return 0;
-      store<u16>(out, <u16>(at - match));
-      out += 2;
-      if (more >= 15) out = morePut(out, more - 15);
       at += MATCH_MIN + more;
       anchor = at;
       // a position inside the match, so that a period is found again at once
       if (at <= begins) store<u16>(slotOf(table, load<u32>(at - 2)), <u16>(at - 2 - source));
     }
   }
-  return finish(out, last, anchor, end, target);
-}
-
-/** The last literals, which have no match behind them. */
-function finish(out: usize, last: usize, anchor: usize, end: usize, target: usize): u32 {
-  const count = <u32>(end - anchor);
-  const more = count >= 15 ? (count - 15) / 255 + 1 : 0;
-  if (<usize>(1 + more + count) > last - out) return 0;
-  store<u8>(out, <u8>(min<u32>(count, 15) << 4));
-  out++;
-  if (count >= 15) out = morePut(out, count - 15);
-  memory.copy(out, anchor, count);
-  return <u32>(out - target) + count;
+  return blockEnd(target, out, last, anchor, <u32>(end - anchor));
 }
 
 /**

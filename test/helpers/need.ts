@@ -43,6 +43,7 @@ export const CROSS_BINUTILS = program(
 export const NATIVE_COMPILER = program("gcc", "gcc");
 export const GDB = program("gdb-multiarch", "gdb-multiarch");
 export const APT = program("apt-get", "apt");
+export const LZ4 = program("lz4", "lz4");
 export const DTC = program("dtc", "device-tree-compiler");
 export const CHROMIUM = program("chromium", "chromium");
 
