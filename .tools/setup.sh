@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 # What each is for: the rival of tests and benches; bare-metal programs; their native checksums; firmware; device trees;
 # gdb sessions; the reference of LZ4; the page.
-packages=(qemu-system-misc gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler gdb-multiarch lz4 chromium)
+packages=(qemu-system-misc qemu-utils gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler gdb-multiarch lz4 chromium)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

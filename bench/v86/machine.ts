@@ -4,6 +4,8 @@
  *
  *   node machine.js KERNEL INITRD BIOS VGA_BIOS [COMMAND_LINE]
  *
+ * SIGUSR2 saves its state in memory, SIGHUP restores that; the time is told on stderr.
+ *
  * Used by suites/v86.ts, which times the process.
  */
 import { readFileSync } from "node:fs";
@@ -43,3 +45,20 @@ emulator.add_listener("serial0-output-byte", (byte: number) => {
 });
 process.stdin.on("data", (bytes: Buffer) => emulator.serial0_send(bytes.toString("latin1")));
 process.stdin.on("end", () => process.exit(0));
+
+// For suites/fork.ts and suites/snapshot.ts: see snapshots.ts.
+let state = new ArrayBuffer(0);
+async function timedState(what: string, work: () => Promise<void>): Promise<void> {
+  const begin = performance.now();
+  await work();
+  const ms = performance.now() - begin;
+  process.stderr.write(`v86 ${what} ${JSON.stringify({ ms, bytes: state.byteLength })}\n`);
+}
+process.on("SIGUSR2", () => {
+  void timedState("saved", async () => {
+    state = await emulator.save_state();
+  });
+});
+process.on("SIGHUP", () => {
+  void timedState("restored", () => emulator.restore_state(state));
+});
