@@ -295,7 +295,7 @@ function emitServe(a: AgentBuilder): void {
 }
 
 /**
- * hold(s1, a0 = 1 or 0): the streams of a job are held, or not. The descriptor of a held one is kept
+ * hold(s1, a0 = 1 or 0): the streams of a job are held, or not. A held one's descriptor is kept
  * inverted: ppoll passes over negative ones. -1 is none, held or not.
  */
 function emitHold(a: AgentBuilder): void {
@@ -388,19 +388,7 @@ function emitFrames(a: AgentBuilder): void {
     a.bnez("a0", "takeFrame.drop");
     a.j("takeFrame.return");
 
-    a.label("takeFrame.kill");
-    a.beqz("t2", "takeFrame.return");
-    a.neg("a0", "t2");
-    a.lwu("a1", "s0", PAYLOAD);
-    a.system("kill");
-    a.j("takeFrame.return");
-
-    a.label("takeFrame.hold");
-    a.lwu("a0", "s0", PAYLOAD);
-    a.snez("a0", "a0");
-    a.call("hold");
-    a.j("takeFrame.return");
-
+    emitSignals(a);
     a.label("takeFrame.run");
     a.call("run");
     a.mv("t0", "a0");
@@ -408,6 +396,22 @@ function emitFrames(a: AgentBuilder): void {
     a.label("takeFrame.drop"); // with the errno in t0
     emitDrop(a);
   });
+}
+
+/** KILL and HOLD, of the job at hand, with its process in t2. */
+function emitSignals(a: AgentBuilder): void {
+  a.label("takeFrame.kill");
+  a.beqz("t2", "takeFrame.return");
+  a.neg("a0", "t2");
+  a.lwu("a1", "s0", PAYLOAD);
+  a.system("kill");
+  a.j("takeFrame.return");
+
+  a.label("takeFrame.hold");
+  a.lwu("a0", "s0", PAYLOAD);
+  a.snez("a0", "a0");
+  a.call("hold");
+  a.j("takeFrame.return");
 }
 
 /** Gives up the job at hand, or only its OPEN (takeFrame.refuse), for the errno in t0. */

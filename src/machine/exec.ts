@@ -43,8 +43,8 @@ export interface ExecOptions extends WaitOptions, ScriptOptions {
    */
   readonly outputBytesMax?: number;
   /**
-   * Takes the output as it comes, by the console when the command is done; the result's `stdout` and
-   * `stderr` are empty then. While a promise that it gives back is not settled, further output
+   * Takes the output as it comes, by the console when the command is done; `stdout` and `stderr` of
+   * the result are empty then. While a promise that it gives back is not settled, further output
    * waits in the guest; `exec` waits for the last one. What it throws, `exec` rejects with.
    */
   readonly onOutput?: OutputListener;

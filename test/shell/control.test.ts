@@ -71,6 +71,15 @@ test("commands run in the serving process: output, errors, statuses, JSON, relat
   assert.match((await at(path, ["vm", "list"])).stderr, /no process serves it/);
 });
 
+test("a client on a terminal without a size is one of 80 columns", async () => {
+  const { path } = await serving();
+  const line = `stty cols 0; "${process.execPath}" "${CLI}" --connect "unix:${path}" echo hi`;
+  const client = new Console(["script", "-qec", line, "/dev/null"]);
+  alive.push(client);
+  assert.is(await client.expect(/\n/, SECONDS_MAX), "hi\r\n");
+  assert.is(await client.finish(SECONDS_MAX), 0);
+});
+
 test("Ctrl-C of a client ends its command alone", async () => {
   const { path } = await serving();
   await at(path, ["vm", "create", "m", "--guest", "builtin", "--memory", "16M", "--start"]);

@@ -115,7 +115,7 @@ test("what is not there is refused with what is", async () => {
     const core = await shell.run("device info web clint0");
     assert.match(core.err, /the core keeps it/);
     const nobody = await shell.run("device list db");
-    assert.match(nobody.err, /machine "db": there are web/);
+    assert.match(nobody.err, /machine "db": there is web/);
   });
 });
 
