@@ -23,6 +23,7 @@ export type { GdbPeer } from "./debug/peer.ts";
 export { parseSymbols, SymbolTable } from "./debug/symbols.ts";
 export { rightsText, translationText } from "./debug/translation-text.ts";
 export type { BlockBackend } from "./device/block/contract.ts";
+export type { DiskCapture, DiskMark, SavedDisk } from "./device/block/disk.ts";
 export { MemoryBackend } from "./device/block/memory.ts";
 export { OverlayBackend } from "./device/block/overlay.ts";
 export { ReadOnlyBackend } from "./device/block/read-only.ts";
@@ -47,6 +48,14 @@ export { SectionReader, SectionWriter } from "./device/section.ts";
 export { VmError, type VmErrorCode } from "./errors.ts";
 export { guestAgent } from "./guest/agent.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
+export type { AdoptOptions } from "./machine/adopt.ts";
+export type {
+  CaptureOptions,
+  MachineCapture,
+  MachineShapeFacts,
+  SavedMachine,
+  Section,
+} from "./machine/capture.ts";
 export {
   type ClockKind,
   MACHINE_LIMITS,
@@ -61,7 +70,14 @@ export type { Debugger, HartRegisters, MemorySpace, StepSignal } from "./machine
 export { type ElfProgram, isElf, parseElf } from "./machine/elf.ts";
 export type { ExecOptions, ExecWay, WaitOptions } from "./machine/exec.ts";
 export type { ExecResult, OutputListener, OutputStream } from "./machine/exec-result.ts";
-export { Host, type HostOptions, type HostStats, MACHINES_MAX } from "./machine/host.ts";
+export type { ForkOptions } from "./machine/fork.ts";
+export {
+  Host,
+  type HostOptions,
+  type HostStats,
+  MACHINES_MAX,
+  type RestoredConfig,
+} from "./machine/host.ts";
 export { isImage } from "./machine/image.ts";
 export type {
   Machine,
@@ -70,6 +86,7 @@ export type {
   RunBudget,
 } from "./machine/machine.ts";
 export { memoryMap, type PageRun, type PageState, sharedPages } from "./machine/memory-map.ts";
+export type { Brought, Pager } from "./machine/pager.ts";
 export type { DebugStop, MachineState, RunResult } from "./machine/result.ts";
 export type {
   AccessKind,

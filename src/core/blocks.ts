@@ -207,3 +207,24 @@ export function restoreBlocks(view: MachineView, bytes: Uint8Array): void {
   }
   view.sync();
 }
+
+/** What saveBlocks wrote, field by field, as a digest needs it. */
+export interface BlockFields {
+  readonly words: readonly number[];
+  readonly counts: readonly number[];
+  readonly harts: readonly Uint8Array[];
+}
+
+/** Reads what saveBlocks gave, of a machine that is known: nothing is checked. */
+export function fieldsOfBlocks(bytes: Uint8Array): BlockFields {
+  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const words = FIELDS_32.map((_, at) => data.getUint32(at * 4, true));
+  const counts = FIELDS_64.map((_, at) =>
+    Number(data.getBigUint64(FIELDS_32.length * 4 + at * 8, true)),
+  );
+  const harts: Uint8Array[] = [];
+  for (let at = HEAD_BYTES; at < bytes.length; at += HART_DIGEST_BYTES) {
+    harts.push(bytes.subarray(at, at + HART_DIGEST_BYTES));
+  }
+  return { words, counts, harts };
+}

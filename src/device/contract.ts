@@ -144,6 +144,13 @@ export interface Device {
   inspect?(): DeviceFacts;
   /** This device's node under /soc, or null when the guest is not told of it. */
   node(): DeviceTreeNode | null;
+  /**
+   * Everything of the machine is about to be saved or replaced, in the order of addresses: a device
+   * with work of its own on the host lets it stand still until `thaw`. Most have none.
+   */
+  freeze?(): void;
+  /** The reverse of `freeze`, in the reverse order. */
+  thaw?(): void;
   save(): DeviceSection;
   /**
    * Takes a section of this version or an older one; throws VmError "bad-section" and changes

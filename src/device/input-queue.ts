@@ -1,22 +1,24 @@
 /**
- * input-queue: bytes typed at the machine that its guest has not taken yet; a ring that neither
- * grows nor allocates.
+ * input-queue: bytes typed at the machine that its guest has not taken yet; a ring that does not
+ * grow.
  *
  * Used by uart.ts and virtio/console.ts.
  * Holds   at most `capacity` bytes; what does not fit is refused, so that the sender keeps it.
  */
 import type { SectionReader, SectionWriter } from "./section.ts";
 
+const NONE = new Uint8Array(0);
+
 /** A ring of bytes. */
 export class InputQueue {
   readonly capacity: number;
-  readonly #ring: Uint8Array;
+  /** Comes with the first byte. */
+  #ring: Uint8Array = NONE;
   #first = 0;
   #count = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    this.#ring = new Uint8Array(capacity);
   }
 
   get length(): number {
@@ -32,9 +34,14 @@ export class InputQueue {
     this.#count = 0;
   }
 
+  #needRing(): void {
+    if (this.#ring.length === 0) this.#ring = new Uint8Array(this.capacity);
+  }
+
   /** Adds a byte at the end. False when there is no room. */
   push(byte: number): boolean {
     if (this.#count === this.capacity) return false;
+    this.#needRing();
     this.#ring[(this.#first + this.#count) % this.capacity] = byte;
     this.#count++;
     return true;
@@ -50,6 +57,7 @@ export class InputQueue {
   /** Puts a byte back at the front. False when there is no room. */
   unshift(byte: number): boolean {
     if (this.#count === this.capacity) return false;
+    this.#needRing();
     this.#first = (this.#first + this.capacity - 1) % this.capacity;
     this.#ring[this.#first] = byte;
     this.#count++;

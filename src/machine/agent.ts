@@ -9,6 +9,7 @@
  *         guest opens the port anew. Bytes enter the guest between two instructions, as console
  *         input does.
  */
+import type { DeviceSection } from "../device/contract.ts";
 import { VmError } from "../errors.ts";
 import {
   AGENT_ERRORS,
@@ -28,6 +29,7 @@ import {
 } from "../guest/agent-protocol.ts";
 import type { ConsolePort } from "./console.ts";
 import { OutputCollector, type OutputRequest } from "./exec-result.ts";
+import { readAgent, saveAgent } from "./sections.ts";
 
 /** A command for the guest. */
 export interface AgentRequest extends OutputRequest {
@@ -69,6 +71,7 @@ const WAITING_MAX = 1024;
 /** Output that may come before a job that was told to hold it does. */
 const BEHIND_BYTES_MAX = 16 << 20;
 const SIGKILL = 9;
+const NONE = new Uint8Array(0);
 
 function frame(type: number, job: number, payload: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(AGENT_HEADER_BYTES + payload.length);
@@ -98,10 +101,13 @@ export class AgentChannel {
   readonly #hellos = new Set<() => void>();
   #outgoing: Uint8Array[] = [];
   #outgoingTaken = 0;
-  readonly #incoming = new Uint8Array(AGENT_HEADER_BYTES + AGENT_PAYLOAD_BYTES_MAX);
+  /** Room for a frame; comes with the first byte. */
+  #incoming: Uint8Array<ArrayBuffer> = NONE;
   #incomingUsed = 0;
   readonly #jobs = new Map<number, Entry>();
   readonly #waiting: Entry[] = [];
+  /** Commands of the machine that this one was copied from: they run, and nobody waits for them. */
+  readonly #orphans = new Set<number>();
   #lastId = 0;
 
   /** `onInput` is called when there is something for the guest. */
@@ -153,7 +159,7 @@ export class AgentChannel {
   }
 
   #sendWaiting(): void {
-    while (this.#isUp && this.#jobs.size < AGENT_JOBS_MAX) {
+    while (this.#isUp && this.#jobs.size + this.#orphans.size < AGENT_JOBS_MAX) {
       const entry = this.#waiting.shift();
       if (entry === undefined) return;
       const { id, request } = entry;
@@ -218,13 +224,67 @@ export class AgentChannel {
     this.#incomingUsed = 0;
     this.#outgoing = [];
     this.#outgoingTaken = 0;
+    this.#orphans.clear();
+    this.#rejectJobs(text);
+  }
+
+  #rejectJobs(text: string): void {
     const jobs = [...this.#jobs.values()];
     this.#jobs.clear();
     for (const { reject } of jobs) reject(new VmError("io", text));
   }
 
+  /** What the channel of a copy needs to go on from here. */
+  save(): DeviceSection {
+    return saveAgent({
+      isUp: this.#isUp,
+      isDeaf: this.#isDeaf,
+      lastId: this.#lastId,
+      incoming: this.#incoming.subarray(0, this.#incomingUsed),
+      outgoing: this.#outgoing.map((piece, at) =>
+        at === 0 ? piece.subarray(this.#outgoingTaken) : piece,
+      ),
+      jobs: [
+        ...[...this.#jobs.values()].map(({ id, piecesBehind }) => {
+          return { id, isHeld: piecesBehind > 0 };
+        }),
+        ...[...this.#orphans].map((id) => ({ id, isHeld: false })),
+      ],
+    });
+  }
+
+  /**
+   * Checks what `save` gave; the returned function takes it over. Commands that were under way then
+   * go on in the guest without anybody who waits for them; those that are under way here are over.
+   */
+  read(section: DeviceSection): () => void {
+    const facts = readAgent(section, this.#incomingMax, AGENT_JOBS_MAX);
+    return () => {
+      this.#hangUp("the machine was made what it was before the command began");
+      this.#isUp = facts.isUp;
+      this.#isDeaf = facts.isDeaf;
+      this.#lastId = Math.max(this.#lastId, facts.lastId);
+      this.#incoming = new Uint8Array(facts.incoming.length === 0 ? 0 : this.#incomingMax);
+      this.#incoming.set(facts.incoming);
+      this.#incomingUsed = facts.incoming.length;
+      this.#outgoing = facts.outgoing;
+      for (const { id, isHeld } of facts.jobs) {
+        this.#orphans.add(id);
+        if (isHeld) this.#send(AGENT_HOLD, id, word(0));
+      }
+      if (!this.#isUp) return;
+      for (const listener of [...this.#hellos]) listener();
+      this.#sendWaiting();
+    };
+  }
+
+  get #incomingMax(): number {
+    return AGENT_HEADER_BYTES + AGENT_PAYLOAD_BYTES_MAX;
+  }
+
   /** Bytes from the guest. */
   take(bytes: Uint8Array): void {
+    if (this.#incoming.length === 0) this.#incoming = new Uint8Array(this.#incomingMax);
     for (let at = 0; at < bytes.length && !this.#isDeaf; ) {
       const isHeader = this.#incomingUsed < AGENT_HEADER_BYTES;
       const end = isHeader ? AGENT_HEADER_BYTES : this.#frameBytes;
@@ -310,7 +370,10 @@ export class AgentChannel {
       return;
     }
     const entry = this.#jobs.get(job);
-    if (entry === undefined) return;
+    if (entry === undefined) {
+      if (this.#orphans.delete(job)) this.#sendWaiting();
+      return;
+    }
     this.#jobs.delete(job);
     if (type === AGENT_EXIT) entry.resolve(value);
     else entry.reject(new VmError("io", `the guest could not start the command: errno ${value}`));

@@ -22,6 +22,12 @@ export const TIME_END_TICKS = 2 ** 52;
 const SLOTS_PER_TICK = 10;
 /** The estimate within a slice runs ahead of the host by this much at most. */
 const SPAN_TICKS = 8 * TICKS_PER_MS;
+/**
+ * Machine time catches up with a gap in steps of 2 s, one before each slice and one whenever every
+ * hart waits, so that each timer of the guest comes and its watchdogs (4 s and more) are fed: an
+ * hour at once would look like a machine that hung for an hour.
+ */
+const CATCH_UP_TICKS = 2000 * TICKS_PER_MS;
 const RATE_ONE = 65536;
 /** 100 MIPS until measured. */
 const RATE_START = RATE_ONE / SLOTS_PER_TICK;
@@ -40,11 +46,21 @@ export interface MachineClock {
    * 1.
    */
   slotsUntil(view: MachineView, ticks: number): number;
+  /**
+   * The machine was made what another one was at `ticks`. With `gapTicks` its time catches up by as
+   * much: see CATCH_UP_TICKS.
+   */
+  adopt(view: MachineView, ticks: number, gapTicks: number): void;
+  /** True while machine time has a gap to catch up with: an idle machine does not wait. */
+  readonly isBehind: boolean;
 }
 
 /** Time is slots / harts x 10 ns plus idle jumps. */
 class VirtualClock implements MachineClock {
   readonly kind = "virtual";
+  readonly isBehind = false;
+  /** Its time is in the core's blocks. */
+  adopt(): void {}
   start(): void {}
   stop(): void {}
   update(): void {}
@@ -65,6 +81,8 @@ class HostClock implements MachineClock {
   #rate = RATE_START;
   #lastMs = 0;
   #lastSlots = 0;
+  /** What machine time has to catch up with. */
+  #gapTicks = 0;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -83,8 +101,21 @@ class HostClock implements MachineClock {
     this.#isRunning = false;
   }
 
+  get isBehind(): boolean {
+    return this.#gapTicks > 0;
+  }
+
+  adopt(view: MachineView, ticks: number, gapTicks: number): void {
+    this.#gapTicks = gapTicks;
+    view.setHostTime(ticks, this.#rate, 0);
+    if (this.#isRunning) this.start(view);
+  }
+
   update(view: MachineView): void {
     if (!this.#isRunning) return;
+    const step = Math.min(this.#gapTicks, CATCH_UP_TICKS);
+    this.#gapTicks -= step;
+    this.#zeroMs -= step / TICKS_PER_MS;
     const nowMs = this.#platform.monotonicMs();
     this.#measure(nowMs, view.slots);
     const ticks = Math.floor((nowMs - this.#zeroMs) * TICKS_PER_MS);

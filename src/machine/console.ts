@@ -8,6 +8,7 @@
  *         listens to loses its oldest part, and a reader that falls behind holds the machine.
  */
 import { tellAll } from "./events.ts";
+import type { ConsoleFacts } from "./sections.ts";
 
 /** The guest's side: a device that takes input bytes when it has room. */
 export interface ConsolePort {
@@ -56,7 +57,8 @@ export class ConsoleEnd implements MachineConsole {
   #inputPending = 0;
   #port: ConsolePort | null = null;
   readonly #listeners = new Set<(bytes: Uint8Array) => void>();
-  #chunk = new Uint8Array(CHUNK_BYTES);
+  /** Comes with the first byte: a fork that says nothing needs none. */
+  #chunk: Uint8Array | null = null;
   #chunkUsed = 0;
   #backlog: Uint8Array[] = [];
   #backlogBytes = 0;
@@ -169,6 +171,26 @@ export class ConsoleEnd implements MachineConsole {
     this.#tail = all.slice(-TAIL_BYTES);
   }
 
+  /** What another machine's console needs to go on from here. */
+  save(): ConsoleFacts {
+    const input = new Uint8Array(this.#inputPending);
+    let at = 0;
+    for (const piece of this.#input.slice(this.#inputTaken)) {
+      input.set(piece, at);
+      at += piece.length;
+    }
+    return { tail: this.#tail, input };
+  }
+
+  /** Takes over what `save` gave; with `hasInput` also what was typed and not taken. */
+  restore({ tail, input }: ConsoleFacts, hasInput: boolean): void {
+    this.#tail = tail.slice();
+    if (!hasInput) return;
+    this.#input = input.length === 0 ? [] : [input];
+    this.#inputTaken = 0;
+    this.#inputPending = input.length;
+  }
+
   /** Names the device that takes input. */
   connect(port: ConsolePort): void {
     this.#port = port;
@@ -211,6 +233,7 @@ export class ConsoleEnd implements MachineConsole {
 
   /** One byte of output. */
   put(byte: number): void {
+    this.#chunk ??= new Uint8Array(CHUNK_BYTES);
     this.#chunk[this.#chunkUsed++] = byte;
     if (this.#chunkUsed === CHUNK_BYTES) this.flush();
   }
@@ -219,6 +242,7 @@ export class ConsoleEnd implements MachineConsole {
   putAll(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
       const piece = bytes.subarray(at, at + CHUNK_BYTES - this.#chunkUsed);
+      this.#chunk ??= new Uint8Array(CHUNK_BYTES);
       this.#chunk.set(piece, this.#chunkUsed);
       this.#chunkUsed += piece.length;
       at += piece.length;
@@ -228,7 +252,7 @@ export class ConsoleEnd implements MachineConsole {
 
   /** Hands over what was put. */
   flush(): void {
-    if (this.#chunkUsed === 0) return;
+    if (this.#chunk === null || this.#chunkUsed === 0) return;
     const bytes = this.#chunk.slice(0, this.#chunkUsed);
     this.#chunkUsed = 0;
     this.#keepTail(bytes);

@@ -8,6 +8,8 @@
  *         machines line up.
  */
 import type { MachineView } from "../core/machine-view.ts";
+import type { BlockBackend } from "../device/block/contract.ts";
+import { MachineDisk } from "../device/block/disk.ts";
 import type { Device } from "../device/contract.ts";
 import { makeCustom } from "../device/custom.ts";
 import type { DeviceTreeNode } from "../device/device-tree.ts";
@@ -29,6 +31,7 @@ import type { ConsoleEnd } from "./console.ts";
 import type { DigestExtras } from "./digest.ts";
 import { DeviceHub } from "./hub.ts";
 import { SeededRandom } from "./random.ts";
+import type { HubFacts } from "./sections.ts";
 
 /** Everything on one machine's bus. */
 export class DeviceSet {
@@ -38,6 +41,9 @@ export class DeviceSet {
   readonly #console: ConsoleEnd;
   readonly #uart: Uart;
   readonly #plic: Plic;
+  readonly #genid = new GenerationId();
+  /** By slot. One that is not written to is as it was given. */
+  readonly disks: readonly (MachineDisk | BlockBackend)[];
   /** The channel to the guest's agent, for machines that have one. */
   readonly agent: AgentChannel | null;
 
@@ -72,16 +78,11 @@ export class DeviceSet {
       harts: config.harts,
       onLines: (hart, lines) => view.setExternal(hart, lines),
     });
-    const devices: Device[] = [
-      new Finisher(),
-      new Rtc(),
-      new GenerationId(),
-      this.#plic,
-      this.#uart,
-    ];
+    const devices: Device[] = [new Finisher(), new Rtc(), this.#genid, this.#plic, this.#uart];
     // disks first, so that the first disk is slot 0
     let slot = 0;
-    for (const backend of config.disks) devices.push(new VirtioBlk({ slot: slot++, backend }));
+    this.disks = config.disks.map((disk) => (disk.isReadOnly ? disk : new MachineDisk(disk)));
+    for (const backend of this.disks) devices.push(new VirtioBlk({ slot: slot++, backend }));
     devices.push(new VirtioRng({ slot: slot++ }));
     if (config.consoleDevice === "virtio") devices.push(connectVirtio(console, slot++));
     if (this.agent !== null) devices.push(connectAgent(this.agent, slot));
@@ -110,6 +111,30 @@ export class DeviceSet {
   reset(): void {
     this.hub.reset();
     for (const device of this.bus.devices) device.reset();
+  }
+
+  /** What of the devices is neither theirs nor the core's. */
+  hubFacts(): HubFacts {
+    const { seed, counter } = this.#random;
+    const entries = this.bus.devices.map((device) => this.hub.entryOf(device));
+    return { seed, entropyCounter: counter, request: this.hub.request, entries };
+  }
+
+  /** The order in which sections are taken: the controller last, when every line is as it was. */
+  get restoreOrder(): Device[] {
+    return [...this.bus.devices.filter((device) => device !== this.#plic), this.#plic];
+  }
+
+  /** Takes over what hubFacts gave. */
+  takeHub({ seed, entropyCounter, request, entries }: HubFacts): void {
+    this.#random.begin(seed, entropyCounter);
+    this.hub.restore(request, this.bus.devices, entries);
+  }
+
+  /** This machine is a copy: other random numbers from here on, and the guest is told. */
+  renewIdentity(seed: bigint): void {
+    this.#random.begin(seed, 0);
+    this.#genid.renew();
   }
 
   /** What the digest needs beside the devices' sections. */

@@ -5,11 +5,15 @@
  * Used by every caller of the API: the first thing there is.
  */
 import { Core } from "../core/instance.ts";
+import type { BlockBackend } from "../device/block/contract.ts";
 import type { DeviceFactory } from "../device/custom.ts";
 import { VmError } from "../errors.ts";
 import type { Platform } from "../platform/contract.ts";
-import { type MachineConfig, resolveConfig } from "./config.ts";
-import { Machine } from "./machine.ts";
+import type { AdoptOptions } from "./adopt.ts";
+import type { SavedMachine } from "./capture.ts";
+import { type MachineConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
+import { configOf, disksFor } from "./fork.ts";
+import { Machine, type MadeParts } from "./machine.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** What `Host.create` may be told. */
@@ -34,6 +38,10 @@ export interface HostServices {
   /** Frames ran out: true when somebody who kept some without need has given them back. */
   reclaim(): boolean;
   removed(machine: Machine): void;
+  /** Throws "limit" unless `count` machines more may be made. */
+  needRoom(count: number): void;
+  /** Makes one of a configuration that is checked. */
+  make(config: ResolvedConfig, made?: MadeParts): Machine;
 }
 
 /** Figures about a host. */
@@ -42,6 +50,11 @@ export interface HostStats {
   readonly framesTotal: number;
   readonly framesFree: number;
   readonly machines: number;
+}
+
+/** What a machine made from a saved one may be told. */
+export interface RestoredConfig extends Omit<MachineConfig, "disks"> {
+  readonly disks?: readonly (BlockBackend | null)[];
 }
 
 const MACHINES_DEFAULT = 16;
@@ -75,6 +88,12 @@ export class Host {
         this.#machines.delete(machine);
         framesFreed();
       },
+      needRoom: (count) => this.#needRoom(count),
+      make: (config, made) => {
+        const machine = new Machine(this.#services, config, made);
+        this.#machines.add(machine);
+        return machine;
+      },
     };
   }
 
@@ -95,18 +114,51 @@ export class Host {
    * "limit".
    */
   createMachine(config: MachineConfig): Machine {
-    if (this.#isDisposed) throw new VmError("disposed", "the host is disposed");
-    if (this.#machines.size >= this.#machinesMax) {
-      const text = `the host has ${this.#machines.size} machines`;
-      throw new VmError("limit", `${text}: machinesMax allows no more`);
-    }
-    const resolved = resolveConfig(config, {
+    this.#needRoom(1);
+    return this.#services.make(this.#resolve(config));
+  }
+
+  #resolve(config: MachineConfig): ResolvedConfig {
+    return resolveConfig(config, {
       poolBytes: this.#core.poolBytes,
       deviceKinds: this.#deviceKinds,
     });
-    const machine = new Machine(this.#services, resolved);
-    this.#machines.add(machine);
-    return machine;
+  }
+
+  #needRoom(count: number): void {
+    if (this.#isDisposed) throw new VmError("disposed", "the host is disposed");
+    if (this.#machines.size + count <= this.#machinesMax) return;
+    const text = `the host has ${this.#machines.size} machines`;
+    const more = count === 1 ? "no more" : `no ${count} more`;
+    throw new VmError("limit", `${text}: machinesMax allows ${more}`);
+  }
+
+  /**
+   * Makes a machine that is what `saved` is, in state "paused". `config` says what is the host's:
+   * name, disks by slot (null: as `disksFor` finds one), console, options of custom devices, the
+   * files of a reboot (without any, a reboot ends the run). Throws what createMachine and
+   * `machine.adopt` do.
+   */
+  async createFrom(
+    saved: SavedMachine,
+    config: RestoredConfig = {},
+    options: AdoptOptions = {},
+  ): Promise<Machine> {
+    this.#needRoom(1);
+    const { disks, owned, patched } = disksFor(saved, config.disks ?? []);
+    let machine: Machine | null = null;
+    try {
+      const hasFiles = config.kernel !== undefined || config.firmware !== undefined;
+      const shape = configOf(saved.shape);
+      const resolved = this.#resolve({ noReboot: !hasFiles, ...shape, ...config, disks });
+      machine = this.#services.make(resolved, { disks: owned });
+      await machine.adopt(patched, options);
+      return machine;
+    } catch (error) {
+      if (machine !== null) machine.dispose();
+      else for (const disk of owned) void disk.close();
+      throw error;
+    }
   }
 
   /**

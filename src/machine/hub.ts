@@ -250,6 +250,11 @@ export class DeviceHub {
     return this.#holds.size > 0;
   }
 
+  /** True while it is for a device's sake. */
+  get isHeldByDevice(): boolean {
+    return [...this.#holds.values()].some((device) => device !== null);
+  }
+
   /**
    * Settles when everything that holds time now has settled, and their own continuations have run.
    */

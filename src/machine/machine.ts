@@ -6,7 +6,24 @@
  * Holds   everything that a call needs to be allowed is checked here; run-loop.ts does the running.
  */
 import { MachineView } from "../core/machine-view.ts";
+import type { BlockBackend, MaybePromise } from "../device/block/contract.ts";
 import { VmError } from "../errors.ts";
+import {
+  type AdoptingParts,
+  type AdoptOptions,
+  adoptDisks,
+  adoptMachine,
+  adoptSections,
+  checkAdoptable,
+} from "./adopt.ts";
+import {
+  type CaptureOptions,
+  captureMachine,
+  type MachineCapture,
+  type SavedMachine,
+  type SavedSections,
+  saveSections,
+} from "./capture.ts";
 import { type MachineClock, makeClock } from "./clock.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { ConsoleEnd, type MachineConsole } from "./console.ts";
@@ -16,15 +33,25 @@ import { stateDigest } from "./digest.ts";
 import { Emitter } from "./events.ts";
 import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./exec.ts";
 import type { ExecResult } from "./exec-result.ts";
+import { checkFork, childSeed, type ForkOptions, forkDisks, ownDisks } from "./fork.ts";
 import type { HostServices } from "./host.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
+import { type LastingParts, makeRunner } from "./make-runner.ts";
 import { PageDesk, type Pager } from "./pager.ts";
 import type { MachineState, RunResult } from "./result.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { ExitCounts } from "./runner.ts";
+import type { HtifFacts } from "./sections.ts";
 import { Starter } from "./starter.ts";
 
 export type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
+
+/** What of a machine was made before it. */
+export interface MadeParts {
+  readonly view?: MachineView;
+  /** Closed with the machine. */
+  readonly disks?: readonly BlockBackend[];
+}
 
 /** One machine. Made by `host.createMachine`. */
 export class Machine {
@@ -45,14 +72,18 @@ export class Machine {
   #isDisposed = false;
   /** The core's part and the frames are given back. */
   #isGone = false;
+  readonly #ownDisks: readonly BlockBackend[];
+  /** Children so far: each draws other random numbers. */
+  #forks = 0;
   readonly #counts: ExitCounts = { mmio: 0, sbi: 0, idle: 0, alarm: 0 };
 
-  /** For host.ts alone. */
-  constructor(host: HostServices, config: ResolvedConfig) {
+  /** For host.ts alone: `view` of a fork, and disks that are this machine's to close. */
+  constructor(host: HostServices, config: ResolvedConfig, made: MadeParts = {}) {
     this.name = config.name;
     this.config = config;
     this.#host = host;
-    this.#view = MachineView.create(host.core, config);
+    this.#ownDisks = made.disks ?? [];
+    this.#view = made.view ?? MachineView.create(host.core, config);
     const wake = () => this.#loop.wake();
     this.#console = new ConsoleEnd(config.consoleInput === "open", wake);
     this.#clock = makeClock(config.clock, host.platform);
@@ -88,17 +119,21 @@ export class Machine {
     });
   }
 
+  get #lasting(): LastingParts {
+    return {
+      view: this.#view,
+      devices: this.#devices,
+      console: this.#console,
+      clock: this.#clock,
+      counts: this.#counts,
+      pages: this.#pages,
+    };
+  }
+
   #makeStarter(): Starter {
     return new Starter({
       config: this.config,
-      parts: {
-        view: this.#view,
-        devices: this.#devices,
-        console: this.#console,
-        clock: this.#clock,
-        counts: this.#counts,
-        pages: this.#pages,
-      },
+      parts: this.#lasting,
       loader: {
         moreFrames: () => this.#loop.framesForLoader(),
         breathe: async () => {
@@ -275,6 +310,131 @@ export class Machine {
     this.#pages.set(pager);
   }
 
+  // ---- copies: capture.ts, adopt.ts, fork.ts ----
+
+  /** Throws unless the guest stands between two instructions. */
+  #needBoundary(what: string): void {
+    this.#needAlive();
+    if (this.#loop.isAtBoundary && !this.#isBooting) return;
+    const how = this.#isBooting ? "is booting" : "is in the midst of an instruction, or reboots";
+    throw new VmError("busy", `${this.name} ${how}: it ${what} between two slices`);
+  }
+
+  #needGuest(what: string): void {
+    this.#needBoundary(what);
+    if (this.state === "running" || this.state === "paused") return;
+    throw new VmError("bad-state", `${this.name} is ${this.state}: only a booted one ${what}`);
+  }
+
+  get #captured(): AdoptingParts {
+    const { platform } = this.#host;
+    return {
+      config: this.config,
+      view: this.#view,
+      devices: this.#devices,
+      console: this.#console,
+      runner: this.#loop.runner,
+      clock: this.#clock,
+      wallMs: platform.wallMs(),
+      entropy: (count) => platform.entropy(count),
+    };
+  }
+
+  /**
+   * All that the machine is now, in microseconds; a run under way goes on. Release it. Throws
+   * "busy" from within a device or its output, "bad-state" before boot and after the end,
+   * "no-memory".
+   */
+  capture(options: CaptureOptions = {}): MachineCapture {
+    this.#needGuest("is captured");
+    this.#clock.update(this.#view);
+    return captureMachine(this.#captured, this.#host.platform.wallMs(), options);
+  }
+
+  /**
+   * Becomes what `saved` is: a capture, or what was read from somewhere. One that was never booted
+   * is paused then; another goes on as it was, a run under way with it. A promise when a disk takes
+   * time. Throws "busy", "bad-config" for another shape, "bad-section", "no-memory"; the machine is
+   * then as it was, but for its disks.
+   */
+  adopt(saved: SavedMachine, options: AdoptOptions = {}): MaybePromise<void> {
+    this.#needBoundary("becomes another one");
+    checkAdoptable(this.#captured, saved);
+    const late = this.#readyDisks(saved);
+    if (late === undefined) return this.#take(saved, options);
+    const work = late.then(() => {
+      this.#needBoundary("becomes another one");
+      this.#take(saved, options);
+    });
+    this.#devices.hub.hold(work);
+    return work;
+  }
+
+  #readyDisks(saved: SavedMachine): MaybePromise<void> {
+    if (saved.disks === undefined || saved.disks.every((disk) => disk === null)) return;
+    const { hub } = this.#devices;
+    if (!hub.isHeldByDevice) return adoptDisks(this.#captured, saved);
+    return hub.devicesReleased().then(() => adoptDisks(this.#captured, saved));
+  }
+
+  #take(saved: SavedMachine, options: AdoptOptions): void {
+    const htif = adoptMachine(this.#captured, saved, options);
+    this.#begin(htif, "restored");
+    this.#host.framesFreed();
+  }
+
+  #begin(htif: HtifFacts, reason: string): void {
+    const runner = makeRunner(this.#lasting, htif.symbols);
+    runner.isHtifLeft = htif.isLeft;
+    this.#loop.adopted(runner, reason);
+  }
+
+  /**
+   * Makes `count` machines that begin as this one is now and share its memory; a run under way goes
+   * on. They are ready to run, or paused when this one is. Their disks are copies that live in
+   * memory. Throws "busy", "bad-state", "limit", "no-memory"; then there are none.
+   */
+  async fork(count = 1, options: ForkOptions = {}): Promise<Machine[]> {
+    checkFork(count, options);
+    this.#needGuest("is forked");
+    this.#host.needRoom(count);
+    this.#clock.update(this.#view);
+    const saved = saveSections(this.#captured);
+    const children: Machine[] = [];
+    try {
+      while (children.length < count) {
+        children.push(this.#child(saved, options, options.names?.[children.length]));
+      }
+    } catch (error) {
+      for (const child of children) child.dispose();
+      throw error;
+    }
+    return children;
+  }
+
+  #child(saved: SavedSections, options: ForkOptions, name: string | undefined): Machine {
+    const ordinal = ++this.#forks;
+    const identity = options.exact === true ? "same" : "new";
+    const seed = identity === "same" ? this.config.seed : childSeed(saved.hub, ordinal);
+    const disks = forkDisks(this.#devices.disks);
+    const own = ownDisks(disks, this.config.disks);
+    const config = { ...this.config, name: name ?? `${this.name}-${ordinal}`, seed, disks };
+    let child: Machine | null = null;
+    try {
+      child = this.#host.make(config, { view: MachineView.fork(this.#view), disks: own });
+      child.#pages.share(this.#pages);
+      const { clock } = options;
+      const htif = adoptSections(child.#captured, saved.sections, { identity, clock, seed });
+      child.#begin(htif, "forked");
+      if (this.state === "running") child.resume();
+      return child;
+    } catch (error) {
+      if (child !== null) child.dispose();
+      else for (const disk of own) void disk.close();
+      throw error;
+    }
+  }
+
   // ---- looking at it ----
 
   /** Hash of everything the machine is; equal digests are equal machines. Not while it runs. */
@@ -333,6 +493,7 @@ export class Machine {
     this.#isGone = true;
     this.#pages.close();
     this.#view.dispose();
+    for (const disk of this.#ownDisks) void disk.close();
     this.#host.removed(this);
   }
 

@@ -1,7 +1,7 @@
 /**
  * random: the machine's seeded generator: SHA-256 over (seed, purpose, counter).
  *
- * Owns    the counter, which is part of the machine's state.
+ * Owns    seed and counter, which are part of the machine's state.
  * Used by device contexts (entropy under the virtual clock) and machine-tree.ts (rng-seed).
  */
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -20,13 +20,19 @@ export class SeededRandom {
     this.#input.set(name, 16);
   }
 
-  /** Blocks taken so far: all the state there is beside the seed. */
+  /** Blocks taken so far. */
   get counter(): number {
     return this.#counter;
   }
 
-  set counter(value: number) {
-    this.#counter = value;
+  get seed(): bigint {
+    return new DataView(this.#input.buffer).getBigUint64(0, true);
+  }
+
+  /** Another stream from here on, or the same one elsewhere. */
+  begin(seed: bigint, counter: number): void {
+    new DataView(this.#input.buffer).setBigUint64(0, BigInt.asUintN(64, seed), true);
+    this.#counter = counter;
   }
 
   /** The next `count` bytes; what is left of the last block is thrown away. */

@@ -228,6 +228,14 @@ export class RunLoop {
     this.go("paused", reason);
   }
 
+  /** The machine was made what another one was: what runs now is that. */
+  adopted(runner: Runner, reason: string): void {
+    this.runner = runner;
+    this.#isReloading = false;
+    if (this.#state === "created" || this.#state === "terminated") this.beginPaused(reason);
+    this.#waiter.wake();
+  }
+
   /** The state says what a pause that came while it could not be shown has meant. */
   showPause(): void {
     if (this.#pauseReason !== null) this.go("paused", this.#pauseReason);
@@ -413,6 +421,7 @@ export class RunLoop {
     this.#waiter.clear();
     await this.#waiter.sleep(runner.waitMs(untilTicks));
     if (this.#isDisposed || this.#pauseReason !== null) return;
+    if (runner !== this.runner) return; // it was waited for in another machine's time
     runner.waited(untilTicks, platform.monotonicMs() - begin);
   }
 

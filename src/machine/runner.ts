@@ -230,7 +230,7 @@ export class Runner {
     if (view.retired >= target) return null;
     clock.update(view);
     const next = Math.min(view.idleUntil, hub.nextAlarm);
-    if (next <= view.ticks) return null;
+    if (next <= view.ticks || clock.isBehind) return null;
     const until = next <= TIME_END_TICKS ? next : Number.POSITIVE_INFINITY;
     const mayComeInput = console.isInputOpen && console.inputPending === 0;
     if (until === Number.POSITIVE_INFINITY) {

@@ -226,7 +226,8 @@ export class VirtioBlk extends VirtioDevice {
     const data =
       bytes <= REQUEST_BYTES_MAX ? firstBytes(chain.writable, Math.min(bytes, most)) : [];
     return (
-      reserveAll(memory, [...data, this.#statusByte(request)]) && this.queues[0].reserveUsed(memory, this.ring)
+      reserveAll(memory, [...data, this.#statusByte(request)]) &&
+      this.queues[0].reserveUsed(memory, this.ring)
     );
   }
 
