@@ -27,11 +27,12 @@ export interface Attachable {
 /** How an attachment ended. */
 export type AttachEnd = "escape" | "detached" | "ended" | "aborted";
 
-/** Writes the log from `position` on as it grows, at the reader's pace; returns what ends that. */
-function follow(log: ConsoleLog, streams: SessionStreams, position: number) {
-  let next = position;
+/** Writes the log from its last line on as it grows, at the reader's pace. */
+function follow(log: ConsoleLog, streams: SessionStreams) {
+  let next = log.lastLine;
   let isBlocked = false;
   let isOver = false;
+  let onRest = () => {};
   const pump = () => {
     while (!isBlocked && !isOver && next < log.end) {
       const { from, bytes } = log.read(next, CHUNK_BYTES);
@@ -44,12 +45,20 @@ function follow(log: ConsoleLog, streams: SessionStreams, position: number) {
         pump();
       });
     }
+    if (next === log.end) onRest();
   };
   const end = log.onAppend(pump);
   pump();
-  return () => {
-    isOver = true;
-    end();
+  return {
+    /** Calls back once all that was said is written. */
+    rest(done: () => void): void {
+      onRest = done;
+      pump();
+    },
+    end(): void {
+      isOver = true;
+      end();
+    },
   };
 }
 
@@ -62,13 +71,16 @@ export function attachConsole(
 ): Promise<AttachEnd> {
   return new Promise((resolve) => {
     const { machine } = vm;
+    let isSettled = false;
     const settle = (end: AttachEnd) => {
+      if (isSettled) return;
+      isSettled = true;
       attachments.delete(detach);
       signal.removeEventListener("abort", abort);
       throttle.end();
       endInput();
       endState();
-      endOutput();
+      output.end();
       resolve(end);
     };
     const detach = () => settle("detached");
@@ -84,11 +96,12 @@ export function attachConsole(
       after: vm.after,
     });
     let endInput = () => {};
+    const output = follow(vm.log, streams);
+    // who reads slowly gets the last words, too
+    const over = () => output.rest(() => settle("ended"));
     const endState = machine.on("state", ({ to }) => {
-      if (to === "terminated") settle("ended");
+      if (to === "terminated") over();
     });
-    // from the last line on, which may be a prompt
-    const endOutput = follow(vm.log, streams, vm.log.end - vm.log.tail(1).length);
     attachments.add(detach);
     signal.addEventListener("abort", abort);
     endInput = streams.listen((bytes) => {
@@ -98,6 +111,6 @@ export function attachConsole(
       throttle.check();
     });
     if (signal.aborted) abort();
-    else if (machine.state === "terminated") settle("ended");
+    else if (machine.state === "terminated") over();
   });
 }

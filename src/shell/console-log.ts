@@ -11,6 +11,8 @@ import type { AbortSignalLike } from "./command.ts";
 
 const CAPACITY = 1 << 20;
 const NEWLINE = 0x0a;
+/** A line is looked for this far back. */
+const LINE_BYTES_MAX = 4096;
 
 /** How `wait` ended. */
 export type WaitOutcome =
@@ -22,7 +24,7 @@ export type WaitOutcome =
 
 /** What a `wait` looks for, and what ends it. */
 export interface WaitFor {
-  readonly text: string;
+  readonly bytes: Uint8Array;
   /** Position to look from. */
   readonly from: number;
   /** Wall time; null waits for ever. */
@@ -69,6 +71,12 @@ export class ConsoleLog {
   /** Position of the oldest byte that is kept. */
   get begin(): number {
     return Math.max(0, this.#end - CAPACITY);
+  }
+
+  /** Where the last line begins: that of a prompt, which has no end yet. */
+  get lastLine(): number {
+    const { from, bytes } = this.read(this.#end - LINE_BYTES_MAX, LINE_BYTES_MAX);
+    return from + bytes.lastIndexOf(NEWLINE) + 1;
   }
 
   /** Takes what the console said. */
@@ -118,14 +126,14 @@ export class ConsoleLog {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Waits until the text stands in the log at or behind `from`. Moves nothing; see `mark`. */
+  /** Waits until the bytes stand in the log at or behind `from`. Moves nothing; see `mark`. */
   wait(what: WaitFor): Promise<WaitOutcome> {
-    const needle = new TextEncoder().encode(what.text);
+    const needle = what.bytes;
     let next = what.from;
     const look = (): number => {
       const { from, bytes } = this.read(next);
       const at = needle.length === 0 ? 0 : indexOfBytes(bytes, needle, 0);
-      // the beginning of the text may be there already
+      // the beginning may be there already
       next = Math.max(next, this.#end - needle.length + 1);
       return at < 0 ? -1 : from + at + needle.length;
     };

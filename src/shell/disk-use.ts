@@ -1,14 +1,15 @@
 /**
  * disk-use: which machines of this process have which file open as a disk.
  *
- * Used by fleet.ts and commands/disk.ts.
- * Holds   a file that a machine writes to is no other machine's disk: two guests that know
- *         nothing of each other would make nonsense of it.
+ * Used by fleet.ts, vm.ts and commands/disk.ts.
+ * Holds   a file that a machine writes to is no other disk: two guests that know nothing of each
+ *         other would make nonsense of it.
  */
 import { VmError } from "../index.ts";
 import type { DiskSpec } from "./command.ts";
 import type { Vm } from "./vm.ts";
-import type { DiskFile, World } from "./world.ts";
+import type { DiskPart } from "./vm-parts.ts";
+import type { World } from "./world.ts";
 
 /** A disk of a machine. */
 export interface DiskUse {
@@ -16,40 +17,41 @@ export interface DiskUse {
   /** Its slot. */
   readonly index: number;
   readonly disk: DiskSpec;
+  /** Of the file. */
+  readonly id: string;
 }
 
 /** Every disk of the machines. */
 export function disksOf(vms: readonly Vm[]): DiskUse[] {
-  return vms.flatMap((vm) => vm.diskSpecs.map((disk, index) => ({ vm, index, disk })));
-}
-
-/** Null when there is no such file. */
-function factsOf(path: string, world: World): Promise<DiskFile | null> {
-  return world.disks.facts(path).catch(() => null);
+  return vms.flatMap((vm) => {
+    return vm.disks.map(({ spec, id }, index) => ({ vm, index, disk: spec, id }));
+  });
 }
 
 /** The disks that are in this file, by whatever path; none when there is no such file. */
 export async function usesOf(path: string, vms: readonly Vm[], world: World): Promise<DiskUse[]> {
-  const all = disksOf(vms);
-  const facts = all.length === 0 ? null : await factsOf(path, world);
-  const uses: DiskUse[] = [];
-  for (const use of facts === null ? [] : all) {
-    const other = await factsOf(use.disk.path, world);
-    if (other?.id === facts?.id) uses.push(use);
-  }
-  return uses;
+  const facts = await world.disks.facts(path).catch(() => null);
+  return disksOf(vms).filter(({ id }) => id === facts?.id);
 }
 
-/** Throws VmError "busy" when a machine has the file open, and it or `disk` writes. */
-export async function checkShareable(
-  disk: DiskSpec,
-  vms: readonly Vm[],
-  world: World,
-): Promise<void> {
-  for (const { vm, disk: other } of await usesOf(disk.path, vms, world)) {
-    if (disk.mode !== "rw" && other.mode !== "rw") continue;
-    const what = other.mode === "rw" ? "writes to it" : "reads it";
-    const accepted = "a file with a writer has one user; ro and cow can be shared";
-    throw new VmError("busy", `disk ${disk.path}: machine ${vm.name} ${what}; ${accepted}`);
-  }
+/**
+ * Throws VmError "busy" when one of the disks is in a file that another one, of these or of the
+ * machines, is in, and one of both writes.
+ */
+export function checkShareable(disks: readonly DiskPart[], vms: readonly Vm[]): void {
+  const accepted = "a file with a writer has one user; ro and cow can be shared";
+  const uses = disksOf(vms);
+  disks.forEach(({ spec, id }, index) => {
+    const isClash = (other: DiskSpec) => spec.mode === "rw" || other.mode === "rw";
+    const taken = uses.find((use) => use.id === id && isClash(use.disk));
+    if (taken !== undefined) {
+      const what = taken.disk.mode === "rw" ? "writes to it" : "reads it";
+      const text = `disk ${spec.path}: machine ${taken.vm.name} ${what}`;
+      throw new VmError("busy", `${text}; ${accepted}`);
+    }
+    const twin = disks.slice(0, index).find((one) => one.id === id && isClash(one.spec));
+    if (twin !== undefined) {
+      throw new VmError("busy", `disk ${spec.path} is a disk of the machine already; ${accepted}`);
+    }
+  });
 }

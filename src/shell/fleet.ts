@@ -4,10 +4,12 @@
  * Owns    the host, the machines, the list of what happened.
  * Used by every command; shared by all sessions of a process (prompt, script, control clients).
  */
-import { type Host, VmError } from "../index.ts";
+import { type BlockBackend, type Host, type Machine, VmError } from "../index.ts";
+import type { DiskSpec } from "./command.ts";
 import { checkShareable } from "./disk-use.ts";
 import { EventRing } from "./event-ring.ts";
-import { type MadeMachine, Vm, type VmServices, type VmSpec } from "./vm.ts";
+import { Vm, type VmServices } from "./vm.ts";
+import { closeAll, diskPart, type MadeMachine, openParts, type VmSpec } from "./vm-parts.ts";
 import { thereAre } from "./wording.ts";
 import type { World } from "./world.ts";
 
@@ -17,6 +19,20 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export interface FleetOptions {
   /** Machines at a time. */
   readonly machinesMax?: number;
+}
+
+/** A machine that was made otherwise, and its disks. */
+export interface AdoptedMachine {
+  readonly machine: Machine;
+  /** By slot. */
+  readonly diskSpecs: readonly DiskSpec[];
+  /** What is closed with it; nothing where others close theirs. */
+  readonly disks: readonly BlockBackend[];
+}
+
+/** A machine about to enter; `make` is called once nothing stands against it. */
+interface Entry extends Omit<MadeMachine, "machine"> {
+  make(): Machine;
 }
 
 /** The machines of a process. */
@@ -30,11 +46,18 @@ export class Fleet {
   readonly #reserved = new Set<string>();
   #opening: Promise<Host> | null = null;
   #host: Host | null = null;
+  readonly #services: VmServices;
 
   constructor(world: World, options: FleetOptions = {}) {
     this.#world = world;
     this.machinesMax = options.machinesMax ?? 16;
     this.events = new EventRing(world.wallMs);
+    this.#services = {
+      world,
+      events: this.events,
+      openParts: (spec) => openParts(spec, world, () => this.openHost()),
+      others: (vm) => this.vms.filter((one) => one !== vm),
+    };
   }
 
   /** The host of all machines; null until the first one was made or `openHost` was called. */
@@ -50,7 +73,8 @@ export class Fleet {
 
   async #open(): Promise<Host> {
     try {
-      this.#host = await this.#world.createHost({ machinesMax: this.machinesMax });
+      // one more than there may be: what is made anew is made beside the old one
+      this.#host = await this.#world.createHost({ machinesMax: this.machinesMax + 1 });
       return this.#host;
     } catch (error) {
       this.#opening = null;
@@ -68,21 +92,57 @@ export class Fleet {
    * that another machine writes to, "limit".
    */
   async create(spec: VmSpec): Promise<Vm> {
-    return this.#enter(spec.name, async (services) => {
-      for (const disk of spec.disks) await checkShareable(disk, this.vms, this.#world);
-      return Vm.make(spec, services);
+    return this.#enter(spec, async () => {
+      const parts = await this.#services.openParts(spec);
+      const make = () => {
+        checkShareable(parts.disks, this.vms);
+        return parts.host.createMachine(parts.config);
+      };
+      return { ...parts, make };
     });
   }
 
   /**
-   * Takes in a machine that `make` makes otherwise: forked, or restored. Throws "bad-argument" for a
-   * bad or taken name, before anything is made.
+   * Takes in a machine that `make` makes otherwise: forked, or restored. Throws "bad-argument" for
+   * a bad or taken name, "limit", before anything is made.
    */
-  async adopt(spec: VmSpec, make: () => Promise<MadeMachine>): Promise<Vm> {
-    return this.#enter(spec.name, async (services) => Vm.adopt(spec, services, await make()));
+  async adopt(spec: VmSpec, make: () => Promise<AdoptedMachine>): Promise<Vm> {
+    return this.#enter(spec, async () => {
+      const { machine, diskSpecs, disks: backends } = await make();
+      // a file may have gone since
+      const part = (spec: DiskSpec) =>
+        diskPart(spec, this.#world).catch(() => ({ spec, id: spec.path }));
+      const disks = await Promise.all(diskSpecs.map(part));
+      return { disks, backends, make: () => machine };
+    });
   }
 
-  async #enter(name: string, make: (services: VmServices) => Promise<Vm>): Promise<Vm> {
+  /** From the name's check to the machine's entry nothing comes between that is of that name. */
+  async #enter(spec: VmSpec, prepare: () => Promise<Entry>): Promise<Vm> {
+    const { name } = spec;
+    this.#checkName(name);
+    if (this.#vms.size + this.#reserved.size >= this.machinesMax) {
+      const text = `there are ${this.machinesMax} machines: accepted are no more`;
+      throw new VmError("limit", `${text}; \`vm destroy\` makes room`);
+    }
+    this.#reserved.add(name);
+    try {
+      const { disks, backends, make } = await prepare();
+      try {
+        const vm = new Vm(spec, this.#services, { machine: make(), disks, backends });
+        this.#vms.set(name, vm);
+        this.events.add({ ticks: null, vm: name, kind: "created", detail: "" });
+        return vm;
+      } catch (error) {
+        await closeAll(backends);
+        throw error;
+      }
+    } finally {
+      this.#reserved.delete(name);
+    }
+  }
+
+  #checkName(name: string): void {
     if (!NAME.test(name)) {
       const accepted = "accepted are 1 to 64 letters, digits, dots, dashes and underscores";
       throw new VmError("bad-argument", `name "${name}": ${accepted}, a letter or digit first`);
@@ -90,19 +150,6 @@ export class Fleet {
     if (this.#vms.has(name) || this.#reserved.has(name)) {
       const hint = `\`vm destroy ${name}\` makes it free`;
       throw new VmError("bad-argument", `name "${name}": a machine is called so; ${hint}`);
-    }
-    this.#reserved.add(name);
-    try {
-      const vm = await make({
-        world: this.#world,
-        events: this.events,
-        openHost: () => this.openHost(),
-      });
-      this.#vms.set(name, vm);
-      this.events.add({ ticks: null, vm: name, kind: "created", detail: "" });
-      return vm;
-    } finally {
-      this.#reserved.delete(name);
     }
   }
 
@@ -114,18 +161,25 @@ export class Fleet {
     throw new VmError("not-found", `machine "${name}": ${accepted}`);
   }
 
-  /** Ends a machine at once and forgets it. Throws "not-found". */
+  /**
+   * Ends a machine at once and forgets it. Throws "not-found"; "io" when what it leaves behind (a
+   * recording, a disk) could not be written whole.
+   */
   async remove(name: string): Promise<void> {
     const vm = this.get(name);
     this.#vms.delete(name);
-    await vm.destroy();
-    this.events.add({ ticks: null, vm: name, kind: "removed", detail: "" });
+    try {
+      await vm.destroy();
+    } finally {
+      this.events.add({ ticks: null, vm: name, kind: "removed", detail: "" });
+    }
   }
 
-  /** Ends every machine. */
+  /** Ends every machine. Throws what the first one threw, once all are ended. */
   async dispose(): Promise<void> {
-    for (const { name } of this.vms) await this.remove(name);
+    const ends = await Promise.allSettled(this.vms.map(({ name }) => this.remove(name)));
     const host = this.#opening === null ? null : await this.#opening.catch(() => null);
     host?.dispose();
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 }

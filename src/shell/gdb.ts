@@ -87,7 +87,14 @@ export async function openGdb(
       await listener.close();
     },
   };
+  if (vm.isRemoved) {
+    await door.close();
+    throw new VmError("not-found", `${vm.name} was destroyed meanwhile`);
+  }
+  // somebody else may have opened one meanwhile
+  const other = vm.gdb;
   vm.gdb = door;
+  await other?.close();
   return door;
 }
 

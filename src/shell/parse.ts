@@ -237,7 +237,7 @@ export function unescapeBytes(text: string): Uint8Array {
   const encoder = new TextEncoder();
   const pattern = /\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|([0-7]{2,3})|([\s\S]?))|[^\\]+/g;
   for (const [piece, hex, unicode, octal, single] of text.matchAll(pattern)) {
-    if (!piece.startsWith("\\")) bytes.push(...encoder.encode(piece));
+    if (!piece.startsWith("\\")) for (const byte of encoder.encode(piece)) bytes.push(byte);
     else if (hex !== undefined) bytes.push(Number.parseInt(hex, 16));
     else if (unicode !== undefined) {
       bytes.push(...encoder.encode(String.fromCharCode(Number.parseInt(unicode, 16))));

@@ -132,8 +132,11 @@ const CELL_WIDTH = 8.4;
 const CELL_HEIGHT = 17;
 const MARGIN = 8;
 
+/** Characters that XML has no way to say (XML 1.0, 2.2). */
+const NO_XML = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu;
+
 const escapeXml = (text: string) =>
-  text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+  text.replace(NO_XML, "\ufffd").replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 function spanSvg(span: Span, row: number): string {
   const x = (MARGIN + span.column * CELL_WIDTH).toFixed(1);

@@ -167,28 +167,35 @@ export async function runWords(
   label: string,
   check: (spec: CommandSpec) => void = () => {},
 ): Promise<number> {
-  let spec: CommandSpec | null = null;
-  let call: Call | null = null;
   try {
-    const help = helpAskedFor(words, caller);
-    if (help !== null) {
-      caller.streams.print(help);
-      return 0;
-    }
-    const found = findCommand(caller.commands, words);
-    spec = found.spec;
-    check(spec);
-    call = makeCall(spec, found.rest, caller);
-    const result = await spec.run(call);
-    show(spec, result, call);
+    return await carryOut(words, caller, label, check);
+  } catch (error) {
+    return report(error, label, asksForJson(words), caller);
+  }
+}
+
+async function carryOut(
+  words: readonly string[],
+  caller: Caller,
+  label: string,
+  check: (spec: CommandSpec) => void,
+): Promise<number> {
+  const help = helpAskedFor(words, caller);
+  if (help !== null) {
+    caller.streams.print(help);
+    return 0;
+  }
+  const { spec, rest } = findCommand(caller.commands, words);
+  check(spec);
+  const call = makeCall(spec, rest, caller);
+  try {
+    show(spec, await spec.run(call), call);
     return 0;
   } catch (error) {
-    if (error instanceof CommandFailed && spec !== null && call !== null && error.result != null) {
-      show(spec, error.result, call);
-      if (error.message !== "") caller.streams.say(`${label}${error.message}\n`);
-      return error.status;
-    }
-    return report(error, label, asksForJson(words), caller);
+    if (!(error instanceof CommandFailed) || error.result == null) throw error;
+    show(spec, error.result, call);
+    if (error.message !== "") caller.streams.say(`${label}${error.message}\n`);
+    return error.status;
   }
 }
 

@@ -6,111 +6,31 @@
  * Used by fleet.ts, which makes it, and by every command about a machine.
  * Holds   the specification changes only while nothing runs; then the machine is made anew.
  */
-import {
-  type BlockBackend,
-  type ClockKind,
-  type Host,
-  isImage,
-  type Machine,
-  type MachineState,
-  type MmuKind,
-  type RunResult,
-  VmError,
-} from "../index.ts";
+import { type Machine, type MachineState, type RunResult, VmError } from "../index.ts";
 import { attachConsole } from "./attach.ts";
 import type { SymbolLookup } from "./call.ts";
-import type { AbortSignalLike, DiskSpec, SessionStreams } from "./command.ts";
+import type { AbortSignalLike, SessionStreams } from "./command.ts";
 import { ConsoleLog } from "./console-log.ts";
+import { checkShareable } from "./disk-use.ts";
 import type { EventRing } from "./event-ring.ts";
 import type { GdbDoor } from "./gdb.ts";
 import { Recorder, type Recording } from "./recorder.ts";
-import { thereAre } from "./wording.ts";
-import type { GuestFiles, World } from "./world.ts";
-
-/** What a machine is made of: what `vm info` shows and `vm set` changes. Paths are absolute. */
-export interface VmSpec {
-  readonly name: string;
-  readonly guest?: string;
-  readonly kernel?: string;
-  readonly initrd?: string;
-  readonly firmware?: string;
-  readonly append?: string;
-  /** Bytes, or a number with K, M or G. */
-  readonly memoryBytes: number | string;
-  readonly harts: number;
-  readonly clock: ClockKind;
-  readonly seed?: number;
-  readonly disks: readonly DiskSpec[];
-  readonly consoleDevice?: "uart" | "virtio";
-  readonly htif?: boolean;
-  readonly mmu?: MmuKind;
-  readonly noReboot?: boolean;
-}
+import {
+  closeAll,
+  type DiskPart,
+  type MadeMachine,
+  type VmParts,
+  type VmSpec,
+} from "./vm-parts.ts";
+import type { World } from "./world.ts";
 
 /** What a fleet lends its machines. */
 export interface VmServices {
   readonly world: World;
   readonly events: EventRing;
-  openHost(): Promise<Host>;
-}
-
-/** A machine and its disks, which are closed with it. */
-export interface MadeMachine {
-  readonly machine: Machine;
-  /** By slot: the guest's own in front of those of the specification. */
-  readonly diskSpecs: readonly DiskSpec[];
-  /** As opened; fewer where others close theirs. */
-  readonly disks: readonly BlockBackend[];
-}
-
-async function guestFiles(name: string, world: World): Promise<GuestFiles> {
-  const { guests } = world;
-  const files = await guests.files(name);
-  if (files !== null) return files;
-  const names = [...guests.list().map((guest) => guest.name), guests.builtin];
-  const canPrepare = guests.preparable.includes(name);
-  const hint = canPrepare ? `; \`rivulet guest prepare ${name}\` fetches it` : "";
-  throw new VmError("not-found", `guest "${name}": ${thereAre(names)}${hint}`);
-}
-
-/** Reads the files, opens the disks, makes the machine; leaves nothing open when that fails. */
-async function makeMachine(spec: VmSpec, services: VmServices): Promise<MadeMachine> {
-  const { world } = services;
-  const read = (path?: string) => (path === undefined ? undefined : world.readFile(path));
-  const named = spec.guest === undefined ? null : await guestFiles(spec.guest, world);
-  const kernel = (await read(spec.kernel)) ?? named?.kernel;
-  const initrd = (await read(spec.initrd)) ?? named?.initrd;
-  const firmware = await read(spec.firmware);
-  const own: DiskSpec[] = named?.disk === undefined ? [] : [{ path: named.disk, mode: "cow" }];
-  const diskSpecs = [...own, ...spec.disks];
-  const disks: BlockBackend[] = [];
-  try {
-    for (const disk of diskSpecs) disks.push(await world.openDisk(disk.path, disk.mode));
-    const host = await services.openHost();
-    const machine = host.createMachine({
-      name: spec.name,
-      memoryBytes: spec.memoryBytes,
-      harts: spec.harts,
-      clock: spec.clock,
-      seed: spec.seed,
-      kernel,
-      initrd,
-      firmware,
-      append: spec.append ?? named?.append,
-      disks,
-      htif: spec.htif,
-      mmu: spec.mmu,
-      noReboot: spec.noReboot,
-      consoleDevice: spec.consoleDevice,
-      // a port more is no harm to a Linux without the agent
-      agent: kernel !== undefined && isImage(kernel),
-      consoleInput: "open",
-    });
-    return { machine, diskSpecs, disks };
-  } catch (error) {
-    for (const disk of disks) await disk.close();
-    throw error;
-  }
+  openParts(spec: VmSpec): Promise<VmParts>;
+  /** The fleet's other machines. */
+  others(vm: Vm): readonly Vm[];
 }
 
 /** A machine of the shell. Made by `fleet.create`. */
@@ -136,24 +56,19 @@ export class Vm {
   /** The machine is disposed of; there may be another one soon. */
   #isGone = false;
   #recorder: Recorder | null = null;
+  /** A recording is about to begin. */
+  #isOpeningRecorder = false;
+  /** Changes under way, the last one at the end. */
+  #changing: Promise<void> = Promise.resolve();
 
-  private constructor(spec: VmSpec, services: VmServices, made: MadeMachine) {
+  /** For fleet.ts. */
+  constructor(spec: VmSpec, services: VmServices, made: MadeMachine) {
     this.name = spec.name;
     this.#spec = spec;
     this.#services = services;
     this.#made = made;
     this.log = new ConsoleLog(services.world.after);
     this.#watch();
-  }
-
-  /** For fleet.ts. */
-  static async make(spec: VmSpec, services: VmServices): Promise<Vm> {
-    return new Vm(spec, services, await makeMachine(spec, services));
-  }
-
-  /** For fleet.ts: a machine that is there already. */
-  static adopt(spec: VmSpec, services: VmServices, made: MadeMachine): Vm {
-    return new Vm(spec, services, made);
   }
 
   /** The world's timer. */
@@ -171,12 +86,7 @@ export class Vm {
   }
 
   /** Every disk by slot: the guest's own in front of those of `spec.disks`. */
-  get diskSpecs(): readonly DiskSpec[] {
-    return this.#made.diskSpecs;
-  }
-
-  /** The disks as opened, in the order of `diskSpecs`. */
-  get disks(): readonly BlockBackend[] {
+  get disks(): readonly DiskPart[] {
     return this.#made.disks;
   }
 
@@ -217,6 +127,7 @@ export class Vm {
     machine.on("state", ({ from, to, reason }) => {
       // while a machine is disposed of its figures are gone
       if (reason !== "disposed") this.#tell("state", `${from} -> ${to} (${reason})`);
+      this.#settleWaits();
     });
     machine.on("reboot", ({ count }) => this.#tell("reboot", `number ${count}`));
     machine.on("memory", ({ isShort, framesFree }) => {
@@ -260,7 +171,7 @@ export class Vm {
     try {
       for (;;) {
         while (this.#interludes > 0) await this.#interludesOver();
-        if (this.#isStopping || this.#isRemoved) return this.#ended({ kind: "stopped" });
+        if (this.#isStopping || machine.isDisposed) return this.#ended({ kind: "stopped" });
         const left = target === undefined ? undefined : Math.max(0, target - machine.instructions);
         const piece = machine.run({ instructions: left });
         const over = () => {
@@ -369,7 +280,6 @@ export class Vm {
     return new Promise((resolve) => {
       const settle = (outcome: "reached" | "timeout" | "aborted" | "removed") => {
         cancel();
-        endEvents();
         this.#waits.delete(look);
         signal.removeEventListener("abort", abort);
         resolve(outcome);
@@ -377,12 +287,14 @@ export class Vm {
       const look = () => {
         // a machine that ended has a result a moment later
         const isEnding = this.state === "terminated" && this.#run !== null;
-        if (states.includes(this.state) && !isEnding) settle("reached");
+        // its plug was pulled: another one is in its place at once
+        const isCut = isEnding && this.#isGone && !this.#isRemoved;
+        if (isCut && states.includes("terminated")) settle("reached");
+        else if (states.includes(this.state) && !isEnding) settle("reached");
         else if (this.#isRemoved) settle("removed");
         else if (signal.aborted) settle("aborted");
       };
       const abort = () => settle("aborted");
-      const endEvents = this.machine.on("state", look);
       const late = () => settle("timeout");
       const cancel = timeoutMs === null ? () => {} : this.#services.world.after(timeoutMs, late);
       this.#waits.add(look);
@@ -407,53 +319,94 @@ export class Vm {
     throw new VmError("bad-state", `${this.name} is ${this.state}; ${how}`);
   }
 
-  /** Makes the machine anew with the change; the old one stays when that fails. */
-  async reconfigure(change: Partial<Omit<VmSpec, "name">>): Promise<void> {
-    this.checkIdle("a machine changes only while it is not running");
-    await this.#replace({ ...this.#spec, ...change });
-    this.#tell("changed", Object.keys(change).join(", "));
+  /**
+   * Makes the machine anew with the change, which gets the specification as it is by then; the old
+   * machine stays when that fails.
+   */
+  async reconfigure(change: (spec: VmSpec) => Partial<Omit<VmSpec, "name">>): Promise<void> {
+    let keys = "";
+    await this.#inTurn(async () => {
+      this.#checkChangeable();
+      const changed = change(this.#spec);
+      keys = Object.keys(changed).join(", ");
+      await this.#replace({ ...this.#spec, ...changed }, () => this.#checkChangeable());
+    });
+    this.#tell("changed", keys);
   }
 
-  /** Ends it at once, as by pulling the plug, and makes it anew, ready to start. */
+  #checkChangeable(): void {
+    this.checkIdle("a machine changes only while it is not running");
+  }
+
+  /**
+   * Ends it at once, as by pulling the plug, and makes it anew, ready to start. When a file that it
+   * is made of is gone, it runs on.
+   */
   async reset(): Promise<void> {
-    await this.#replace(this.#spec);
+    await this.#inTurn(() => this.#replace(this.#spec, () => {}));
     this.#tell("destroyed", "kept for another start");
   }
 
-  async #replace(spec: VmSpec): Promise<void> {
-    const old = this.#spec;
-    await this.#drop();
-    try {
-      this.#made = await makeMachine(spec, this.#services);
-      this.#spec = spec;
-    } catch (error) {
-      this.#made = await makeMachine(old, this.#services);
-      throw error;
-    } finally {
-      this.#isGone = false;
-      this.symbols = null;
-      this.#watch();
-      this.#settleWaits();
-    }
+  /** One change at a time. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#changing.then(work);
+    this.#changing = turn.catch(() => {});
+    return turn;
   }
 
-  /** Ends machine and disks. */
-  async #drop(): Promise<void> {
+  async #replace(spec: VmSpec, check: () => void): Promise<void> {
+    const old = this.#made;
+    const parts = await this.#services.openParts(spec);
+    try {
+      if (this.#isRemoved) throw new VmError("not-found", `${this.name} was destroyed meanwhile`);
+      check();
+      checkShareable(parts.disks, this.#services.others(this));
+      const machine = this.#makeAnew(parts);
+      if (!old.machine.isDisposed) this.#endMachine();
+      this.#made = { ...parts, machine };
+      this.#spec = spec;
+    } catch (error) {
+      await closeAll(parts.backends);
+      throw error;
+    }
+    this.#isGone = false;
+    this.symbols = null;
+    this.#watch();
+    this.#settleWaits();
+    await closeAll(old.backends);
+  }
+
+  /** Beside the old machine, or in its room where there is no other. */
+  #makeAnew({ host, config }: VmParts): Machine {
+    try {
+      return host.createMachine(config);
+    } catch (error) {
+      // the configuration was checked before
+      if (!(error instanceof VmError) || error.code !== "no-memory") throw error;
+    }
+    this.#endMachine();
+    return host.createMachine(config);
+  }
+
+  #endMachine(): void {
     this.#isGone = true;
     this.machine.dispose();
     this.log.close();
-    for (const disk of this.#made.disks) await disk.close();
   }
 
-  /** For fleet.ts, which forgets it: ends everything. */
+  /** For fleet.ts, which forgets it: ends everything. Throws what went wrong, once all is ended. */
   async destroy(): Promise<void> {
     if (this.#isRemoved) return;
     this.#isRemoved = true;
-    await this.gdb?.close();
-    await this.#drop();
+    // gdb first: it takes its breakpoints along
+    const gdb = this.gdb?.close();
+    this.#endMachine();
     this.detachAll();
-    await this.#recorder?.stop();
     this.#settleWaits();
+    const ends = [gdb, closeAll(this.#made.backends), this.#recorder?.stop()];
+    for (const end of await Promise.allSettled(ends)) {
+      if (end.status === "rejected") throw end.reason;
+    }
   }
 
   // ---- console ----
@@ -504,11 +457,18 @@ export class Vm {
 
   /** Starts a recording. Throws VmError "busy" when one goes on, "io". */
   async record(file: string): Promise<void> {
-    if (this.#recorder !== null) {
-      const text = `${this.name} is being recorded into ${this.#recorder.file}`;
+    if (this.#recorder !== null || this.#isOpeningRecorder) {
+      const text = `${this.name} is being recorded into ${this.#recorder?.file ?? "another file"}`;
       throw new VmError("busy", `${text}; \`console record ${this.name} --stop\` ends that`);
     }
-    this.#recorder = await Recorder.open(file, this.name, this.log, this.#services.world);
+    this.#isOpeningRecorder = true;
+    try {
+      const recorder = await Recorder.open(file, this.name, this.log, this.#services.world);
+      if (this.#isRemoved) await recorder.stop();
+      else this.#recorder = recorder;
+    } finally {
+      this.#isOpeningRecorder = false;
+    }
   }
 
   /** The file of the recording that goes on. */

@@ -105,7 +105,9 @@ test("C escapes become bytes; what is none is refused", () => {
 });
 
 test("plain text has neither escape sequences nor carriage returns, wherever it is cut", () => {
-  const said = "\x1b[1;31mred\x1b[0m\r\n\x1b]0;title\x07a\tb\x1b[6n\x1b(Bc\x08\x1bc\x1b[?25lend\n";
+  const escapes = "\x1b[1;31mred\x1b[0m\r\n\x1b]0;title\x07a\tb\x1b[6n\x1b(Bc\x08\x1bc\x1b[?25le";
+  // the second set of control characters (ECMA-48, 5.3), which terminals take in UTF-8, too
+  const said = `${escapes}\x9b32mn\x84d\n`;
   const bytes = new TextEncoder().encode(said);
   const expected = "red\na\tbcend\n";
   assert.is(plainText(bytes), expected);

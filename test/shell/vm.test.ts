@@ -131,31 +131,49 @@ test("two attachments see the same; detach and the machine's end end them", () =
     assert.is(vm.attachments, 0);
   }));
 
+/** Streams whose reader takes nothing until `drain`. */
+function slowStreams() {
+  const said = spoken();
+  let isBlocked = true;
+  let drain = () => {};
+  const write = (bytes: Uint8Array) => {
+    said.out += Buffer.from(bytes).toString("latin1");
+    return !isBlocked;
+  };
+  const drained = () => new Promise<void>((resolve) => (drain = resolve));
+  const go = () => {
+    isBlocked = false;
+    drain();
+  };
+  return { streams: { ...fakeStreams(said), write, drained }, said, go };
+}
+
 test("a reader that is slow misses the oldest, is told how much, and the guest does not wait", () =>
   withWeb(async (vm) => {
-    const said = spoken();
-    let isBlocked = true;
-    let drain = () => {};
-    const streams = {
-      ...fakeStreams(said),
-      write: (bytes: Uint8Array) => {
-        said.out += Buffer.from(bytes).toString("latin1");
-        return !isBlocked;
-      },
-      drained: () => new Promise<void>((resolve) => (drain = resolve)),
-    };
+    const { streams, said, go } = slowStreams();
     const abort = new Abort();
     const end = vm.attach(streams, abort);
     vm.log.append(new TextEncoder().encode("a"));
     vm.log.append(new Uint8Array(3 << 20).fill(0x62));
-    isBlocked = false;
-    drain();
+    go();
     await Promise.resolve();
     // one byte more than fits behind it pushes the "a" out; the prompt was written at once
     assert.match(said.err, /\[2097153 bytes went by too fast\]/);
     assert.is(said.out.length, "> ".length + (1 << 20));
     abort.abort();
     assert.is(await end, "aborted");
+  }));
+
+test("a slow reader gets the last words, too", () =>
+  withWeb(async (vm, { run }) => {
+    const { streams, said, go } = slowStreams();
+    const end = vm.attach(streams, new Abort());
+    vm.log.append(new TextEncoder().encode("last words\n"));
+    await run("vm destroy web --keep");
+    assert.is(said.out, "> ");
+    go();
+    assert.is(await end, "ended");
+    assert.is(said.out, "> last words\n");
   }));
 
 test("attaching shows the last line first, and ends at once where the machine has ended", () =>
@@ -237,6 +255,15 @@ test("the log is the end of what was said, however it was cut", () => {
   }
 });
 
+test("the last line is that of the prompt", () => {
+  const log = logOf();
+  assert.is(log.lastLine, 0);
+  log.append(new TextEncoder().encode("one\n> "));
+  assert.is(log.lastLine, 4);
+  log.append(new TextEncoder().encode(`\n${"x".repeat(9000)}`));
+  assert.is(log.lastLine, log.end - 4096);
+});
+
 test("tail counts lines as people do", () => {
   const log = logOf();
   const tail = (lines: number) => new TextDecoder().decode(log.tail(lines));
@@ -254,14 +281,19 @@ test("wait finds a text that comes in pieces, from where it is told, and no soon
   const log = logOf();
   const bytes = (text: string) => new TextEncoder().encode(text);
   const wait = (text: string, from: number) =>
-    log.wait({ text, from, timeoutMs: null, signal: new Abort() });
+    log.wait({ bytes: bytes(text), from, timeoutMs: null, signal: new Abort() });
   log.append(bytes("login: "));
   assert.equal(await wait("login: ", 0), { kind: "found", position: 7 });
   const next = wait("aab", 7);
   for (const piece of ["a", "a", "a", "b"]) log.append(bytes(piece));
   assert.equal(await next, { kind: "found", position: 11 });
   const abort = new Abort();
-  const aborted = log.wait({ text: "x", from: 0, timeoutMs: null, signal: abort });
+  const aborted = log.wait({
+    bytes: bytes("x"),
+    from: 0,
+    timeoutMs: null,
+    signal: abort,
+  });
   abort.abort();
   assert.equal(await aborted, { kind: "aborted" });
   const ended = wait("x", 0);
@@ -271,7 +303,7 @@ test("wait finds a text that comes in pieces, from where it is told, and no soon
     wake();
     return () => {};
   });
-  const never = { text: "x", from: 0, timeoutMs: 5, signal: new Abort() };
+  const never = { bytes: bytes("x"), from: 0, timeoutMs: 5, signal: new Abort() };
   assert.equal(await late.wait(never), { kind: "timeout" });
 });
 

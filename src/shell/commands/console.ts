@@ -72,6 +72,11 @@ const detach = command({
   text: ({ detached }) => `${detached} detached\n`,
 });
 
+/** The bytes that TEXT stands for. Throws UsageError. */
+function bytesOf(text: string, call: Call): Uint8Array {
+  return call.has("raw") ? new TextEncoder().encode(text) : unescapeBytes(text);
+}
+
 const send = command({
   family: "console",
   name: "send",
@@ -85,8 +90,7 @@ added. Several words are sent with a blank between them. The text waits until th
   result: z.object({ bytes: z.number() }),
   async run(call) {
     const vm = call.vm();
-    const text = call.all("TEXT").join(" ");
-    const bytes = call.has("raw") ? new TextEncoder().encode(text) : unescapeBytes(text);
+    const bytes = bytesOf(call.all("TEXT").join(" "), call);
     vm.checkStarted();
     vm.machine.console.write(bytes);
     return { bytes: bytes.length };
@@ -124,14 +128,15 @@ the machine ended first. A guest echoes what is typed: wait for the answer, not 
     const vm = call.vm();
     const { log } = vm;
     const given = call.text("TEXT") as string;
-    const text = call.has("raw") ? given : new TextDecoder().decode(unescapeBytes(given));
-    if (text === "")
+    const bytes = bytesOf(given, call);
+    if (bytes.length === 0)
       throw new UsageError("console wait: TEXT is empty; accepted is any other text");
     const timeoutMs = call.number("timeout") ?? WAIT_MS_DEFAULT;
     const from = call.has("from-start") ? log.startPosition : log.mark;
     const begin = call.world.monotonicMs();
     const isOver = vm.state === "terminated";
-    const outcome = await log.wait({ text, from, timeoutMs, signal: call.signal, isOver });
+    const outcome = await log.wait({ bytes, from, timeoutMs, signal: call.signal, isOver });
+    const text = new TextDecoder().decode(bytes);
     const milliseconds = Math.round(call.world.monotonicMs() - begin);
     if (outcome.kind === "aborted") throw new Interrupted();
     if (outcome.kind === "found") {
@@ -178,10 +183,14 @@ class LineWriter {
 }
 
 /** Prints what the console says from now on, until the machine goes or Ctrl-C. */
-async function followLog(vm: Vm, call: Call, from: number, writer: LineWriter): Promise<void> {
+async function followLog(
+  vm: Vm,
+  call: Call,
+  from: number,
+  { writer, plain }: { readonly writer: LineWriter; readonly plain: PlainText },
+): Promise<void> {
   const { streams, signal } = call;
   const isRaw = call.has("raw");
-  const plain = new PlainText();
   let next = from;
   const outcome = await vm.follow(signal, async () => {
     while (next < vm.log.end && !signal.aborted) {
@@ -225,12 +234,13 @@ its end gets one, unless --raw is given.
     const tail = call.number("tail");
     const { end, begin } = vm.log;
     const bytes = tail === undefined ? vm.log.read(begin).bytes : vm.log.tail(tail);
-    const text = call.has("raw") ? new TextDecoder().decode(bytes) : plainText(bytes);
+    const plain = new PlainText();
+    const text = call.has("raw") ? new TextDecoder().decode(bytes) : plain.take(bytes);
     if (!call.isJson) {
       const raw = call.has("raw") ? bytes : new TextEncoder().encode(text);
       const writer = new LineWriter(call.streams);
       await writer.write(raw);
-      if (call.has("follow")) await followLog(vm, call, end, writer);
+      if (call.has("follow")) await followLog(vm, call, end, { writer, plain });
       if (!call.has("raw")) await writer.endLine();
     }
     return { text, bytes: end, lost: begin };

@@ -161,7 +161,7 @@ interrupt goes on waiting: Ctrl-C, or --timeout that has passed, pauses the mach
   async run(call) {
     const { debugger: dbg } = call.vm().machine;
     const [hart, count] = [call.number("hart") ?? 0, call.number("N") ?? 1];
-    return limited(call, (signal) => dbg.step(hart, count, signal));
+    return toStop(call, (signal) => dbg.step(hart, count, signal));
   },
   text: stopText,
 });
@@ -179,7 +179,7 @@ passed, pauses the machine. \`vm resume\` lets it go on without waiting.`,
   result: Stop,
   async run(call) {
     const { debugger: dbg } = call.vm().machine;
-    return limited(call, (signal) => dbg.continue(signal));
+    return toStop(call, (signal) => dbg.continue(signal));
   },
   text: stopText,
 });
@@ -187,7 +187,10 @@ passed, pauses the machine. \`vm resume\` lets it go on without waiting.`,
 /** Timers reach no further; one that never fires keeps the process for a guest that sleeps. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 
-/** Does `work` until it is done, interrupted, or late. */
+/**
+ * Does `work` until it is done, interrupted, or late: where the machine stands then. `isStop` is
+ * false when it was late, or the machine ended.
+ */
 async function limited(call: Call, work: (signal: StepSignal) => Promise<RunResult>) {
   const vm = call.vm();
   const listeners = new Set<() => void>();
@@ -212,16 +215,22 @@ async function limited(call: Call, work: (signal: StepSignal) => Promise<RunResu
   try {
     const result = await work(signal);
     if (call.signal.aborted) throw new Interrupted();
-    const outcome = outcomeOf(vm, result);
-    if (result.kind === "break") return outcome;
-    const isOver = vm.state === "terminated";
-    const text = isLate && !isOver ? `${vm.name} did not stop in time; it is paused` : outcome.text;
-    const cause = isLate && !isOver ? "timeout" : outcome.cause;
-    throw new CommandFailed(1, { ...outcome, cause, text }, text);
+    const stop = outcomeOf(vm, result);
+    if (result.kind === "break") return { stop, isStop: true };
+    if (!isLate || vm.state === "terminated") return { stop, isStop: false };
+    const text = `${vm.name} did not stop in time; it is paused`;
+    return { stop: { ...stop, cause: "timeout", text }, isStop: false };
   } finally {
     call.signal.removeEventListener("abort", abort);
     cancel();
   }
+}
+
+/** As `limited`; anything but a stop is a failure. */
+async function toStop(call: Call, work: (signal: StepSignal) => Promise<RunResult>) {
+  const { stop, isStop } = await limited(call, work);
+  if (isStop) return stop;
+  throw new CommandFailed(1, stop, stop.text);
 }
 
 // ---- traces ----
@@ -240,9 +249,9 @@ async function traceOne(vm: Vm, hart: number, call: Call) {
   const { pc, x } = dbg.registers(hart);
   const instruction = instructionAt(vm, pc, { hart });
   const what = instruction === null ? `  ${hex(pc)}` : instructionText(instruction);
-  const { cause, text } = await limited(call, (signal) => dbg.step(hart, 1, signal));
+  const { stop, isStop } = await limited(call, (signal) => dbg.step(hart, 1, signal));
   const line = `${what.padEnd(56)} ${changes(x, dbg.registers(hart).x)}`.trimEnd();
-  return { cause, text, line };
+  return { stop, isStop, line };
 }
 
 const trace = command({
@@ -252,7 +261,7 @@ const trace = command({
   details: `
 A line for each instruction: where it is, what it is, which integer registers it has changed.
 The machine must stand. Up to ${TRACE_SHOWN_MAX} are shown; --file takes any number. A stop ends
-it.`,
+it; so does the end of the machine, or --timeout, with exit status 1.`,
   parameters: [
     VM,
     { name: "N", kind: "integer", least: 1, help: "instructions; default 20", isOptional: true },
@@ -286,16 +295,23 @@ it.`,
     };
     let instructions = 0;
     let ended: string | null = null;
+    let isFailed = false;
     try {
-      for (; instructions < count && ended === null; instructions++) {
-        const { cause, text, line } = await traceOne(vm, hart, call);
+      while (instructions < count && ended === null) {
+        const { stop, isStop, line } = await traceOne(vm, hart, call);
+        if (stop.cause !== "step") ended = stop.text;
+        isFailed = !isStop;
+        // a hart that waits has executed nothing
+        if (stop.cause === "timeout") break;
         put(line);
-        if (cause !== "step") ended = text;
+        instructions++;
       }
     } finally {
       await writer?.close();
     }
-    return { hart, instructions, file, lines, ended };
+    const result = { hart, instructions, file, lines, ended };
+    if (isFailed) throw new CommandFailed(1, result, "");
+    return result;
   },
   text({ instructions, file, lines, ended }) {
     const end = ended === null ? [] : [ended];
@@ -326,13 +342,14 @@ one. In gdb: \`target remote 127.0.0.1:PORT\`. See docs/debugging.md.`,
     }
     if (call.has("close")) await vm.gdb?.close();
     else if (vm.gdb === null || address !== undefined) {
+      const place = tcpPlace(address ?? GDB_DEFAULT, "ADDRESS", call.has("gdb-open-to-network"));
       await vm.gdb?.close();
-      const isOpen = call.has("gdb-open-to-network");
       const hands = {
         resume: () => vm.resume(),
-        kill: () => void vm.reset().catch(() => {}),
+        // what cannot be made anew is at least stopped
+        kill: () => void vm.reset().catch(() => vm.stop()),
       };
-      await openGdb(vm, tcpPlace(address ?? GDB_DEFAULT, "ADDRESS", isOpen), call, hands);
+      await openGdb(vm, place, call, hands);
     }
     return { address: vm.gdb?.address ?? null, isAttached: vm.gdb?.isAttached ?? false };
   },

@@ -15,7 +15,7 @@ import {
   type ParameterSpec,
   UsageError,
 } from "../command.ts";
-import { checkShareable, type DiskUse, disksOf, usesOf } from "../disk-use.ts";
+import { type DiskUse, disksOf, usesOf } from "../disk-use.ts";
 import { progressOf } from "../progress.ts";
 import { bytesText, pairs, table } from "../render.ts";
 import type { Vm } from "../vm.ts";
@@ -152,9 +152,8 @@ plug: virtio-mmio has none, so the machine must have been created only, or have 
     const resolve = (path: string) => call.resolve(path);
     const disk = diskOf(call.text("FILE") as string, resolve, "FILE");
     vm.checkIdle(NO_PLUG);
-    await checkShareable(disk, call.fleet.vms, call.world);
-    await vm.reconfigure({ disks: [...vm.spec.disks, disk] });
-    return { vm: vm.name, index: vm.diskSpecs.length - 1, ...disk };
+    await vm.reconfigure(({ disks }) => ({ disks: [...disks, disk] }));
+    return { vm: vm.name, index: vm.disks.findLastIndex(({ spec }) => spec === disk), ...disk };
   },
   text: ({ vm, index }) => `${vm}: disk ${index}, /dev/${linuxName(index)} under Linux\n`,
 });
@@ -191,13 +190,13 @@ const detach = command({
   async run(call) {
     const vm = call.vm();
     const { index, disk } = diskNamed(vm, call.text("DISK") as string, call);
-    const own = vm.diskSpecs.length - vm.spec.disks.length;
+    const own = vm.disks.length - vm.spec.disks.length;
     if (index < own) {
       const what = `disk ${index} of ${vm.name} belongs to guest ${vm.spec.guest}`;
       throw new VmError("bad-argument", `${what}: accepted are disks that were attached`);
     }
     vm.checkIdle(NO_PLUG);
-    await vm.reconfigure({ disks: vm.spec.disks.filter((_, at) => at !== index - own) });
+    await vm.reconfigure(({ disks }) => ({ disks: disks.filter((one) => one !== disk) }));
     return { vm: vm.name, index, ...disk };
   },
   text: () => "",
@@ -219,7 +218,7 @@ function listed({ vm, index, disk }: DiskUse): z.output<typeof Listed> {
     mode: disk.mode,
     device: `virtio${index}`,
     linuxName: linuxName(index),
-    bytes: vm.disks[index].bytes,
+    bytes: vm.machine.config.disks[index].bytes,
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { diskOf } from "../call.ts";
 import { type Call, type CommandOption, UsageError } from "../command.ts";
-import type { VmSpec } from "../vm.ts";
+import type { VmSpec } from "../vm-parts.ts";
 
 /** Options of `run` and `vm create`. */
 export const MACHINE_OPTIONS = {

@@ -115,9 +115,8 @@ const Stopped = z.object({
   code: z.number().nullable(),
 });
 
-/** Asks the built-in guest at its prompt, and waits for the end. */
-async function stopBuiltin(vm: Vm, call: Call, timeoutMs: number): Promise<void> {
-  vm.machine.console.write(BUILTIN_OFF);
+/** Waits for the end of the machine, with the result of its run. */
+async function untilOff(vm: Vm, call: Call, timeoutMs: number): Promise<void> {
   const outcome = await vm.wait(["terminated"], timeoutMs, call.signal);
   if (outcome === "aborted") throw new Interrupted();
   if (outcome === "reached") return;
@@ -137,18 +136,20 @@ Through the guest's agent, or the shell on its console. A guest that does not li
   result: Stopped,
   async run(call) {
     const vm = call.vm();
-    if (!vm.isRunning) {
+    // one that waits for memory goes on by itself
+    const isPaused = vm.state === "paused" && vm.machine.reason !== "memory";
+    if (!vm.isRunning || isPaused) {
       const accepted = "only a running one is asked to stop; `vm destroy` ends any";
       throw new VmError("bad-state", `${vm.name} is ${vm.state}: ${accepted}`);
     }
     const timeoutMs = call.number("timeout") ?? STOP_MS;
     try {
-      if (isBuiltin(vm, call)) await stopBuiltin(vm, call, timeoutMs);
+      if (isBuiltin(vm, call)) vm.machine.console.write(BUILTIN_OFF);
       else {
         const { signal } = call;
         await unlessAborted(call, vm.machine.powerdown({ timeoutMs, signal }));
-        await vm.wait(["terminated"], timeoutMs, signal);
       }
+      await untilOff(vm, call, timeoutMs);
     } catch (error) {
       if (!(error instanceof VmError)) throw error;
       const text = `${error.message}; \`vm destroy ${vm.name}\` does not ask`;

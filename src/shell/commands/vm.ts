@@ -19,7 +19,8 @@ import {
 import { KEY_NAMES, keyBytes } from "../key-names.ts";
 import { bytesText, durationText, pairs, table } from "../render.ts";
 import { screenOf, screenSvg } from "../screen.ts";
-import { describeResult, type Vm, type VmSpec } from "../vm.ts";
+import { describeResult, type Vm } from "../vm.ts";
+import type { VmSpec } from "../vm-parts.ts";
 import { MACHINE_OPTIONS, specOf } from "./machine-options.ts";
 
 const VM: ParameterSpec = { name: "VM", kind: "machine", help: "name of a machine" };
@@ -104,7 +105,14 @@ clock unless --clock virtual is given; a virtual-clock machine does the same eve
       consoleDevice: call.text("console") as VmSpec["consoleDevice"],
       noReboot: call.has("no-reboot"),
     });
-    if (call.has("start")) await vm.start();
+    if (call.has("start")) {
+      try {
+        await vm.start();
+      } catch (error) {
+        await call.fleet.remove(vm.name);
+        throw error;
+      }
+    }
     return summaryOf(vm);
   },
 });
@@ -239,12 +247,13 @@ function infoOf(vm: Vm): Info {
   const { spec, machine } = vm;
   const { config } = machine;
   const stats = machine.stats();
-  const { kernel, initrd, firmware, append, clock, seed, disks } = spec;
+  const { kernel, initrd, firmware, append, clock, seed } = spec;
   return {
     ...summaryOf(vm),
     spec: {
       ...{ kernel, initrd, firmware, append, clock, seed },
-      disks: disks.map(({ path, mode }) => ({ path, mode })),
+      // as `disk list` numbers them
+      disks: vm.disks.map((disk) => ({ path: disk.spec.path, mode: disk.spec.mode })),
       console: config.consoleDevice,
       mmu: config.mmu,
       htif: config.htif,
@@ -363,7 +372,8 @@ memory is gone.`,
   ...quietly,
   async run(call) {
     const vm = call.vm();
-    await vm.reconfigure(settingOf(call));
+    const change = settingOf(call);
+    await vm.reconfigure(() => change);
     return summaryOf(vm);
   },
 });
