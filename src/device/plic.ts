@@ -307,7 +307,11 @@ export class Plic implements Device {
     const reader = new SectionReader(section, this.name, "PLIC", 1);
     const harts = reader.u8();
     if (harts !== this.#harts) reader.refuse(`is for ${harts} harts, this one has ${this.#harts}`);
-    const priorities = Uint8Array.from(this.#priorities, () => reader.u8(PRIORITY_MAX));
+    const priorities = reader.bytes(this.#priorities.length);
+    const tooHigh = priorities.find((priority) => priority > PRIORITY_MAX);
+    if (tooHigh !== undefined) {
+      reader.refuse(`holds ${tooHigh} where at most ${PRIORITY_MAX} is possible`);
+    }
     if (priorities[0] !== 0) reader.refuse("gives source 0 a priority");
     const takeWords = () => Uint32Array.from(WORD_MASKS, (mask) => reader.u32() & mask);
     const levels = takeWords();

@@ -12,17 +12,24 @@ import { VmError } from "../errors.ts";
 import type { DeviceSection } from "./contract.ts";
 
 const TAG_BYTES = 4;
+const SPARE_BYTES = 1024;
 const TWO_32 = 0x1_0000_0000;
+
+/** Of a writer that is done, for the next one: a machine is forked in so many sections. */
+let spare: DataView<ArrayBuffer> | null = null;
 
 /** Writes fields one behind the other. */
 export class SectionWriter {
-  #bytes = new Uint8Array(256);
-  #view = new DataView(this.#bytes.buffer);
+  #view: DataView<ArrayBuffer>;
+  #bytes: Uint8Array<ArrayBuffer>;
   #used = 0;
 
   /** `tag`: four ASCII letters that name the kind. */
   constructor(tag: string) {
-    this.bytes(new TextEncoder().encode(tag));
+    this.#view = spare ?? new DataView(new ArrayBuffer(SPARE_BYTES));
+    spare = null;
+    this.#bytes = new Uint8Array(this.#view.buffer);
+    for (let at = 0; at < TAG_BYTES; at++) this.u8(tag.charCodeAt(at));
   }
 
   u8(value: number): void {
@@ -68,7 +75,9 @@ export class SectionWriter {
   }
 
   finish(name: string, version: number): DeviceSection {
-    return { name, version, bytes: this.#bytes.slice(0, this.#used) };
+    const bytes = this.#bytes.slice(0, this.#used);
+    if (this.#bytes.length === SPARE_BYTES) spare = this.#view;
+    return { name, version, bytes };
   }
 
   #take(count: number): number {

@@ -112,7 +112,7 @@ export function checkShape(shape: MachineShapeFacts, own: MachineShapeFacts, nam
 /** What is to be checked before anything changes. */
 function readSections(parts: CapturedParts, sections: Sections): Omit<Read, "takeAgent"> {
   return {
-    hub: readHub(sections.take("hub"), parts.devices.bus.devices),
+    hub: readHub(sections.take("hub"), parts.devices.bus.devices.length),
     htif: readHtif(sections.take("htif")),
     console: readConsole(sections.take("console")),
   };

@@ -130,7 +130,7 @@ export function saveSections(parts: CapturedParts): SavedSections {
   const hub = devices.hubFacts();
   const sections: Section[] = [
     { name: "core", version: 1, bytes: saveBlocks(view) },
-    saveHub(hub, all),
+    saveHub(hub),
     saveHtif({
       symbols: runner?.parts.htif?.symbols ?? null,
       isLeft: runner?.isHtifLeft ?? false,

@@ -6,15 +6,15 @@
  *         little-endian.
  *
  *   hub     "HUB ", seed u64, blocks of entropy taken u64, request u8 (0 none, 1 power-off,
- *           2 reboot, 3 failure) and its code u32, devices u16, then for each by address: bytes of
- *           its name u8, name, alarm u64 (all ones: none), left work undone u8
+ *           2 reboot, 3 failure) and its code u32, devices u16, then for each by address: alarm
+ *           u64 (all ones: none), left work undone u8
  *   htif    "HTIF", speaks it u8, tohost u64, fromhost u64, a command is left u8
  *   agent   "AGNT", an agent serves u8, it is not listened to u8, last command u32, bytes of a frame
  *           that comes in u32, they, bytes on their way out u32, they, commands u16, for each
  *           number u32 and held u8
  *   console "CONS", bytes of output's tail u16, tail, bytes of input that waits u32, input
  */
-import type { Device, DeviceSection, MachineRequest } from "../device/contract.ts";
+import type { DeviceSection, MachineRequest } from "../device/contract.ts";
 import { SectionReader, SectionWriter } from "../device/section.ts";
 import { AGENT_HEADER_BYTES } from "../guest/agent-protocol.ts";
 import type { HtifSymbols } from "./htif.ts";
@@ -27,7 +27,6 @@ const HTIF = "htif";
 const CONSOLE = "console";
 const AGENT = "agent";
 const DEVICES_MAX = 1024;
-const NAME_BYTES_MAX = 255;
 const TAIL_BYTES_MAX = 4096;
 const REQUESTS = [null, "poweroff", "reboot", "failure"] as const;
 
@@ -40,38 +39,32 @@ export interface HubFacts {
   readonly entries: readonly HubEntry[];
 }
 
-export function saveHub(facts: HubFacts, devices: readonly Device[]): DeviceSection {
+export function saveHub(facts: HubFacts): DeviceSection {
   const writer = new SectionWriter("HUB ");
   const { request } = facts;
   writer.u64(facts.seed);
   writer.u53(facts.entropyCounter);
   writer.u8(REQUESTS.indexOf(request?.kind ?? null));
   writer.u32(request !== null && "code" in request ? request.code : 0);
-  writer.u16(devices.length);
-  devices.forEach((device, index) => {
-    const name = new TextEncoder().encode(device.name);
-    writer.u8(Math.min(name.length, NAME_BYTES_MAX));
-    writer.bytes(name.subarray(0, NAME_BYTES_MAX));
-    writer.ticks(facts.entries[index].alarm);
-    writer.flag(facts.entries[index].isLeft);
-  });
+  writer.u16(facts.entries.length);
+  for (const { alarm, isLeft } of facts.entries) {
+    writer.ticks(alarm);
+    writer.flag(isLeft);
+  }
   return writer.finish(HUB, 1);
 }
 
-/** Throws "bad-section" when it is not of a machine with these devices. */
-export function readHub(section: DeviceSection, devices: readonly Device[]): HubFacts {
+/** Throws "bad-section" when it is not of a machine with as many devices. */
+export function readHub(section: DeviceSection, devices: number): HubFacts {
   const reader = new SectionReader(section, HUB, "HUB ", 1);
   const seed = reader.u64();
   const entropyCounter = reader.u53();
   const kind = REQUESTS[reader.u8(REQUESTS.length - 1)];
   const code = reader.u32();
   const count = reader.u16(DEVICES_MAX);
-  if (count !== devices.length) reader.refuse(`has ${count} devices, here are ${devices.length}`);
-  const entries = devices.map((device): HubEntry => {
-    const name = new TextDecoder().decode(reader.bytes(reader.u8()));
-    if (name !== device.name) reader.refuse(`has ${name} in the place of ${device.name}`);
-    return { alarm: reader.ticks(), isLeft: reader.flag() };
-  });
+  if (count !== devices) reader.refuse(`has ${count} devices, here are ${devices}`);
+  const entries: HubEntry[] = [];
+  while (entries.length < count) entries.push({ alarm: reader.ticks(), isLeft: reader.flag() });
   reader.end();
   const request = kind === null ? null : kind === "reboot" ? { kind } : { kind, code };
   return { seed, entropyCounter, request, entries };

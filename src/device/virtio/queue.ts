@@ -105,6 +105,10 @@ export function scatter(memory: GuestMemory, to: readonly Segment[], source: Uin
   }
 }
 
+/** A field or descriptor on its way: one at a time, whatever queue it is of. */
+const scratch = new Uint8Array(16);
+const scratchView = new DataView(scratch.buffer);
+
 /** Which optional ring features the driver took. */
 export interface QueueFeatures {
   readonly hasIndirect: boolean;
@@ -122,8 +126,6 @@ export class VirtQueue {
   rounds = 0;
   #served = 0;
   #usedIndex = 0;
-  readonly #bytes = new Uint8Array(16);
-  readonly #view = new DataView(this.#bytes.buffer);
 
   reset(): void {
     this.size = QUEUE_SIZE_MAX;
@@ -137,13 +139,13 @@ export class VirtQueue {
   }
 
   #u16(memory: GuestMemory, gpa: number): number {
-    if (!memory.read(gpa, this.#bytes.subarray(0, 2))) unread(memory, gpa, 2, "ring outside RAM");
-    return this.#view.getUint16(0, true);
+    if (!memory.read(gpa, scratch.subarray(0, 2))) unread(memory, gpa, 2, "ring outside RAM");
+    return scratchView.getUint16(0, true);
   }
 
   #putU16(memory: GuestMemory, gpa: number, value: number): void {
-    this.#view.setUint16(0, value, true);
-    if (!memory.write(gpa, this.#bytes.subarray(0, 2))) throw new BadQueue("ring outside RAM");
+    scratchView.setUint16(0, value, true);
+    if (!memory.write(gpa, scratch.subarray(0, 2))) throw new BadQueue("ring outside RAM");
   }
 
   /**
@@ -194,11 +196,11 @@ export class VirtQueue {
     for (let steps = 0; steps < CHAIN_MAX; steps++) {
       if (index >= count) throw new BadQueue("next");
       const at = table + 16 * index;
-      if (!memory.read(at, this.#bytes)) unread(memory, at, 16, "table outside RAM");
-      const gpa = this.#view.getUint32(0, true) + this.#view.getUint32(4, true) * TWO_32;
-      const bytes = this.#view.getUint32(8, true);
-      const flags = this.#view.getUint16(12, true);
-      index = this.#view.getUint16(14, true);
+      if (!memory.read(at, scratch)) unread(memory, at, 16, "table outside RAM");
+      const gpa = scratchView.getUint32(0, true) + scratchView.getUint32(4, true) * TWO_32;
+      const bytes = scratchView.getUint32(8, true);
+      const flags = scratchView.getUint16(12, true);
+      index = scratchView.getUint16(14, true);
       if ((flags & FLAG_INDIRECT) !== 0) {
         // 2.7.5.3: one level, not chained, whole descriptors
         if (!features.hasIndirect || isIndirect || (flags & FLAG_NEXT) !== 0) {
@@ -227,10 +229,10 @@ export class VirtQueue {
    * True when the driver wants an interrupt.
    */
   finish(memory: GuestMemory, head: number, written: number, features: QueueFeatures): boolean {
-    this.#view.setUint32(0, head, true);
-    this.#view.setUint32(4, written, true);
+    scratchView.setUint32(0, head, true);
+    scratchView.setUint32(4, written, true);
     const at = this.used + 4 + 8 * (this.#usedIndex % this.size);
-    if (!memory.write(at, this.#bytes.subarray(0, 8))) throw new BadQueue("used ring outside RAM");
+    if (!memory.write(at, scratch.subarray(0, 8))) throw new BadQueue("used ring outside RAM");
     const before = this.#usedIndex;
     this.#usedIndex = (before + 1) & 0xffff;
     this.#putU16(memory, this.used + 2, this.#usedIndex);
