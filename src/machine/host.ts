@@ -35,8 +35,6 @@ export interface HostServices {
   hasOthers(machine: Machine): boolean;
   /** Frames were given back. */
   framesFreed(): void;
-  /** Asks everyone who keeps frames for later whether they are needed. True: some are free now. */
-  makeRoom(): boolean;
   /** Frames ran out: true when somebody who kept some without need has given them back. */
   reclaim(): boolean;
   removed(machine: Machine): void;
@@ -69,7 +67,6 @@ export class Host {
   readonly #services: HostServices;
   readonly #machines = new Set<Machine>();
   readonly #reclaimers = new Set<() => boolean>();
-  readonly #keepers = new Set<() => boolean>();
   readonly #deviceKinds = new Map<string, DeviceFactory>();
   readonly #machinesMax: number;
   #isDisposed = false;
@@ -200,29 +197,6 @@ export class Host {
     for (const reclaim of this.#reclaimers) {
       // what is shared gives no frame back: on to the next
       while (reclaim()) if (this.#core.framesFree > before) return true;
-    }
-    return false;
-  }
-
-  /** Time, entropy, the event loop. */
-  get platform(): Platform {
-    return this.#services.platform;
-  }
-
-  /**
-   * Calls `giveBack` when frames run out, before a machine is paused for it: whoever keeps frames
-   * that can be had again, such as retained roots, gives some back and answers true. The returned
-   * function ends that.
-   */
-  onShort(giveBack: () => boolean): () => void {
-    this.#keepers.add(giveBack);
-    return () => this.#keepers.delete(giveBack);
-  }
-
-  #makeRoom(): boolean {
-    const before = this.#core.framesFree;
-    for (const giveBack of [...this.#keepers]) {
-      if (giveBack() && this.#core.framesFree > before) return true;
     }
     return false;
   }

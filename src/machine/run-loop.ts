@@ -374,7 +374,6 @@ export class RunLoop {
       if (this.#isDisposed) return;
       const isFed = brought === "here" || this.#owner.host.reclaim();
       if (isFed) this.#owner.devices.retry();
-      else if (this.#owner.host.makeRoom()) return;
       else if (this.#owner.hasOthers()) {
         this.#starve();
         await this.#untilFed();
