@@ -164,7 +164,6 @@ function nodeWorld(): World {
     isProgressLive: process.stderr.isTTY === true,
     say: (text) => process.stderr.write(text),
     print: (text) => process.stdout.write(text),
-    columns: process.stdout.columns || 80, // 0 where nobody set a size
     readFile: readWholeFile,
     writeFile: writeWholeFile,
     openWriter: openFileWriter,

@@ -115,8 +115,6 @@ export function command<Result extends z.ZodType>(spec: CommandSpec<Result>): Co
 export interface SessionStreams {
   /** True when a person may type into it: attach is raw then. */
   readonly isTerminal: boolean;
-  /** Width for tables. */
-  readonly columns: number;
   /** True when progress may overwrite its own line: stderr is a terminal of this process. */
   readonly isProgressLive: boolean;
   /** Results: stdout. */

@@ -35,6 +35,10 @@ class Client {
   #endInput: (() => void) | null = null;
   #isInterrupted = false;
   #isBlocked = false;
+  /** Input waits: for the command over there, for the socket. */
+  readonly #holds = { command: false, socket: false };
+  /** The command is over: what happens to the connection does not matter. */
+  #isOver = false;
 
   constructor(peer: Peer, words: readonly string[], world: World) {
     this.#peer = peer;
@@ -46,7 +50,9 @@ class Client {
     });
     const reader = new MessageReader(ServerMessage);
     const early = "the connection ended before the command did";
-    peer.onClose(() => this.#fail(new VmError("io", early)));
+    peer.onClose(() => {
+      if (!this.#isOver) this.#fail(new VmError("io", early));
+    });
     peer.onBytes((bytes) => {
       try {
         for (const message of reader.take(bytes)) this.#handle(message);
@@ -77,10 +83,14 @@ class Client {
       case "listen":
         this.#listen(message.isOn);
         return;
+      case "hold":
+        this.#hold("command", message.isOn);
+        return;
       case "error":
         this.#fail(new VmError("io", message.message));
         return;
       case "exit":
+        this.#isOver = true;
         streams.flush().then(() => this.#settle(message.status));
         return;
     }
@@ -92,9 +102,9 @@ class Client {
       this.#fail(new VmError("unsupported", text));
       return;
     }
-    const { streams, folder, columns } = this.#world;
+    const { streams, folder } = this.#world;
     const { isTerminal } = streams;
-    this.#send({ type: "run", words: [...this.#words], folder, isTerminal, columns });
+    this.#send({ type: "run", words: [...this.#words], folder, isTerminal });
   }
 
   /** At our reader's pace. */
@@ -124,9 +134,20 @@ class Client {
         hasRoom = this.#peer.write(encodeMessage({ type: "input", data: toBase64(piece) }));
       }
       if (hasRoom) return;
-      streams.holdInput(true);
-      this.#peer.drained().then(() => streams.holdInput(false));
+      this.#hold("socket", true);
+      this.#peer.drained().then(() => this.#hold("socket", false));
     });
+    if (this.#isHeld) streams.holdInput(true);
+  }
+
+  get #isHeld(): boolean {
+    return this.#holds.command || this.#holds.socket;
+  }
+
+  /** Stops reading input while anything wants that. */
+  #hold(who: "command" | "socket", isOn: boolean): void {
+    this.#holds[who] = isOn;
+    if (this.#endInput !== null) this.#world.streams.holdInput(this.#isHeld);
   }
 
   /** Ctrl-C, or a signal with its exit status. */

@@ -23,7 +23,6 @@ export const ClientMessage = z.discriminatedUnion("type", [
     words: z.array(z.string()).min(1).max(4096),
     folder: z.string().startsWith("/"),
     isTerminal: z.boolean().default(false),
-    columns: z.int().min(1).max(10_000).default(80),
   }),
   z.strictObject({ type: z.literal("input"), data: z.base64() }),
   z.strictObject({ type: z.literal("input-end") }),
@@ -39,6 +38,7 @@ export const ServerMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("stdout"), data: z.base64() }),
   z.object({ type: z.literal("stderr"), data: z.base64() }),
   z.object({ type: z.literal("listen"), isOn: z.boolean() }),
+  z.object({ type: z.literal("hold"), isOn: z.boolean() }),
   z.object({ type: z.literal("exit"), status: z.int().min(0).max(255) }),
   z.object({ type: z.literal("error"), message: z.string() }),
 ]);

@@ -26,6 +26,8 @@ import type { Peer, World } from "./world.ts";
 const PEERS_MAX = 64;
 /** Output that may wait for a client before it is left. */
 const PENDING_BYTES_MAX = 64 << 20;
+/** Input that may come from a client after it was told to hold it. */
+const HELD_BYTES_MAX = 16 << 20;
 /** Commands that may wait for the one under way. */
 const QUEUE_MAX = 64;
 /** How long commands may take to say their last when the process ends. */
@@ -70,6 +72,8 @@ class Connection {
   #abort: Abort | null = null;
   #current: RunMessage | null = null;
   #onInput: ((bytes: Uint8Array | null) => void) | null = null;
+  /** Input that came though the client was told to hold it; null while it is not. */
+  #heldBytes: number | null = null;
   #isClosed = false;
   #isEnding = false;
   #work: Promise<void> = Promise.resolve();
@@ -159,12 +163,28 @@ class Connection {
         this.#abort?.abort();
         return;
       case "input":
-        this.#onInput?.(fromBase64(message.data));
+        this.#takeInput(fromBase64(message.data));
         return;
       case "input-end":
         this.#onInput?.(null);
         return;
     }
+  }
+
+  #takeInput(bytes: Uint8Array): void {
+    if (this.#heldBytes !== null) this.#heldBytes += bytes.length;
+    if ((this.#heldBytes ?? 0) > HELD_BYTES_MAX) {
+      this.#fail(`more than ${HELD_BYTES_MAX} bytes of input while it is held`);
+      return;
+    }
+    this.#onInput?.(bytes);
+  }
+
+  /** The socket itself is always read: an interrupt, or the end, may come. */
+  #holdInput(isHeld: boolean): void {
+    if (isHeld === (this.#heldBytes !== null)) return;
+    this.#heldBytes = isHeld ? 0 : null;
+    this.#send({ type: "hold", isOn: isHeld });
   }
 
   async #runQueue(): Promise<void> {
@@ -187,11 +207,10 @@ class Connection {
     return hasRoom;
   }
 
-  #streams({ isTerminal, columns }: RunMessage): SessionStreams {
+  #streams({ isTerminal }: RunMessage): SessionStreams {
     const encoder = new TextEncoder();
     return {
       isTerminal,
-      columns,
       isProgressLive: false,
       print: (text) => void this.#output("stdout", encoder.encode(text)),
       say: (text) => void this.#output("stderr", encoder.encode(text)),
@@ -206,7 +225,7 @@ class Connection {
           this.#send({ type: "listen", isOn: false });
         };
       },
-      holdInput: (isHeld) => this.#peer.hold(isHeld),
+      holdInput: (isHeld) => this.#holdInput(isHeld),
       onBroken: (listener) => {
         if (this.#isClosed) listener();
         else this.#onBroken.add(listener);

@@ -32,7 +32,6 @@ export function localStreams(
   const { streams } = world;
   return {
     isTerminal,
-    columns: world.columns,
     isProgressLive: world.isProgressLive,
     print: world.print,
     say: world.say,

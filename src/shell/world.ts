@@ -212,8 +212,6 @@ export interface World {
   readonly version: string;
   readonly split: SplitArguments;
   readonly streams: ConsoleStreams;
-  /** Width of the terminal, or 80. */
-  readonly columns: number;
   /** True when progress may overwrite its own line: stderr is a terminal. */
   readonly isProgressLive: boolean;
   /** Text for people, on stderr. */

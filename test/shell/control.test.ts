@@ -71,15 +71,6 @@ test("commands run in the serving process: output, errors, statuses, JSON, relat
   assert.match((await at(path, ["vm", "list"])).stderr, /no process serves it/);
 });
 
-test("a client on a terminal without a size is one of 80 columns", async () => {
-  const { path } = await serving();
-  const line = `stty cols 0; "${process.execPath}" "${CLI}" --connect "unix:${path}" echo hi`;
-  const client = new Console(["script", "-qec", line, "/dev/null"]);
-  alive.push(client);
-  assert.is(await client.expect(/\n/, SECONDS_MAX), "hi\r\n");
-  assert.is(await client.finish(SECONDS_MAX), 0);
-});
-
 test("Ctrl-C of a client ends its command alone", async () => {
   const { path } = await serving();
   await at(path, ["vm", "create", "m", "--guest", "builtin", "--memory", "16M", "--start"]);
@@ -269,7 +260,7 @@ test("nonsense is answered with an error, and the others go on", async () => {
     '{"type":"run","words":[],"folder":"/"}\n',
     '{"type":"run","words":[1],"folder":"/"}\n',
     '{"type":"run","words":["echo"],"folder":"relative"}\n',
-    '{"type":"run","words":["echo"],"folder":"/","columns":-1}\n',
+    '{"type":"run","words":["echo"],"folder":"/","isTerminal":-1}\n',
     '{"type":"run","words":["echo"],"folder":"/","__proto__":{"a":1},"more":1}\n',
     '{"type":"input","data":"***"}\n',
     Buffer.from([0xff, 0xfe, 0x0a]),
@@ -316,10 +307,43 @@ test("a peer that asks for much and reads nothing does not keep the process", as
   peer.socket.destroy();
 });
 
+test("input that the guest does not take is held, and the client is heard all the same", async () => {
+  const { path } = await serving();
+  await at(path, ["vm", "create", "m", "--guest", "builtin", "--memory", "16M", "--start"]);
+  await at(path, ["vm", "pause", "m"]);
+  const data = Buffer.alloc(48 << 10, 0x20).toString("base64");
+  const input = `{"type":"input","data":"${data}"}\n`;
+  const attach = '{"type":"run","words":["console","attach","m"],"folder":"/"}\n';
+  const held = /"hold","isOn":true/;
+  const flooding = async () => {
+    const peer = await raw(path);
+    peer.socket.on("error", () => {});
+    peer.socket.write(attach);
+    await peer.until(/"listen"/);
+    peer.socket.write(input.repeat(360)); // 17 MiB
+    await peer.until(held);
+    return peer;
+  };
+  const polite = await flooding();
+  polite.socket.write('{"type":"interrupt"}\n');
+  await polite.until(/"exit","status":130/);
+  polite.socket.destroy();
+  const gone = await flooding();
+  gone.socket.destroy();
+  const deaf = await flooding();
+  deaf.socket.write(input.repeat(400));
+  assert.match(await deaf.end, /bytes of input while it is held/);
+  for (let round = 0; ; round++) {
+    const { stdout } = await at(path, ["vm", "info", "m", "--json"]);
+    if (JSON.parse(stdout).attachments === 0) break;
+    assert.ok(round < 100, "still attached");
+  }
+});
+
 test("the reader takes lines cut anywhere, and random bytes never get through as messages", () => {
   const seed = seedOf(5);
   const random = new Random(seed);
-  const message = { type: "run", words: ["echo", "é"], folder: "/", isTerminal: true, columns: 9 };
+  const message = { type: "run", words: ["echo", "é"], folder: "/", isTerminal: true };
   const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`.repeat(3));
   for (let round = 0; round < 200; round++) {
     const reader = new MessageReader(ClientMessage);

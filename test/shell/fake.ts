@@ -112,7 +112,6 @@ export function fakeWorld(files: Files = new Map(), said: Said = spoken()): Worl
     ...fakeFiles(files),
     version: "0.0.0",
     folder: "/here",
-    columns: 80,
     isProgressLive: false,
     resolvePath: posix.resolve,
     split,
@@ -142,7 +141,6 @@ export function spoken(): Said {
 export function fakeStreams(said: Said): SessionStreams {
   return {
     isTerminal: false,
-    columns: 80,
     isProgressLive: false,
     print: (text) => void (said.out += text),
     say: (text) => void (said.err += text),

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Console } from "../../bench/process.ts";
+import { Console, runToEnd } from "../../bench/process.ts";
 import { commandsDocument } from "../../src/shell/docs.ts";
 import { COMMANDS } from "../../src/shell/registry.ts";
 import { CLI, rivulet } from "../helpers/cli.ts";
@@ -78,6 +78,31 @@ test("a session: completion, history, a console and back, Ctrl-C, Ctrl-D", async
   assert.match(await type(again, "history 3\r"), /echo two[\s\S]*echo one[\s\S]*history 3/);
   await type(again, "exit 6\r", /status 6/);
   await again.finish(SECONDS_MAX);
+});
+
+test("another size of the terminal does not draw the prompt into a console", async () => {
+  const script = join(folder, "resize.sh");
+  const shell = `XDG_STATE_HOME="${folder}/state" "${process.execPath}" "${CLI}"`;
+  writeFileSync(script, `tty\n${shell}\n`);
+  const terminal = new Console(["script", "-qec", `bash ${script}`, "/dev/null"]);
+  alive.push(terminal);
+  const name = (await terminal.expect(/\/dev\/\S+/, SECONDS_MAX)).trim();
+  await terminal.expect(PROMPT, SECONDS_MAX);
+  await type(
+    terminal,
+    "vm create a --guest builtin --memory 16M --start\r",
+    /start[\s\S]*rivulet> /,
+  );
+  await type(terminal, "console attach a\r", /detaches[\s\S]*\n> $/);
+  assert.is((await runToEnd(["stty", "-F", name, "cols", "77"], SECONDS_MAX)).status, 0);
+  let said = "";
+  for (const word of ["one", "two"]) {
+    said += await type(terminal, `echo ${word}\r`, new RegExp(`\\n${word}[\\r\\n]+> $`));
+  }
+  assert.not.match(said, /rivulet> /);
+  await type(terminal, "\x01x", /a: detached[\s\S]*rivulet> /);
+  await type(terminal, "exit\r", /exit/);
+  await terminal.finish(SECONDS_MAX);
 });
 
 test("Ctrl-Z gives the terminal back; the prompt is there again afterwards", async () => {

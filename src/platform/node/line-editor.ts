@@ -17,7 +17,7 @@ import {
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import { PassThrough } from "node:stream";
+import { PassThrough, Writable } from "node:stream";
 
 const CTRL_C = 0x03;
 const HISTORY_LINES_MAX = 1000;
@@ -30,10 +30,24 @@ interface Options {
 
 type OnInput = (bytes: Uint8Array | null) => void;
 
+/** The terminal, without what it tells by itself. */
+class Screen extends Writable {
+  get columns(): number {
+    return process.stdout.columns;
+  }
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    process.stdout.write(bytes);
+    done(); // at once: others write there, too
+  }
+}
+
 class TerminalPrompt {
   readonly #options: Options;
   /** What readline reads: the keys that are for the line. */
   readonly #keys = new PassThrough();
+  /** What readline draws on: told of a new size only while a line of ours is there. */
+  readonly #screen = new Screen();
   readonly #readline: Interface;
   readonly #lines: string[] = [];
   #onLine: ((line: string | null) => void) | null = null;
@@ -43,12 +57,12 @@ class TerminalPrompt {
 
   constructor(options: Options) {
     this.#options = options;
-    const { stdin, stdout } = process;
+    const { stdin } = process;
     stdin.setRawMode?.(true);
     process.once("exit", this.#restore);
     this.#readline = createInterface({
       input: this.#keys,
-      output: stdout,
+      output: this.#screen,
       terminal: true,
       history: [...options.history].reverse(),
       historySize: HISTORY_LINES_MAX,
@@ -63,6 +77,7 @@ class TerminalPrompt {
     this.#readline.on("SIGINT", () => this.#dropLine());
     this.#readline.on("SIGTSTP", () => this.#stopProcess());
     process.on("SIGCONT", this.#cameBack);
+    process.stdout.on("resize", this.#resized);
     stdin.on("data", this.#take);
     stdin.once("end", this.#end);
     stdin.once("error", this.#end);
@@ -124,6 +139,10 @@ class TerminalPrompt {
     setImmediate(this.#cameBack);
   }
 
+  readonly #resized = () => {
+    if (this.#onLine !== null) this.#screen.emit("resize");
+  };
+
   /** The terminal may be as others left it. */
   readonly #cameBack = () => {
     if (this.#isEnded) return;
@@ -164,6 +183,7 @@ class TerminalPrompt {
   close(): void {
     if (!this.#isEnded) this.#readline.close();
     process.off("SIGCONT", this.#cameBack);
+    process.stdout.off("resize", this.#resized);
     const { stdin } = process;
     stdin.off("data", this.#take);
     stdin.off("end", this.#end);
