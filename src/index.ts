@@ -96,3 +96,21 @@ export type {
   WalkStep,
 } from "./machine/translate.ts";
 export type { Platform } from "./platform/contract.ts";
+export type {
+  ClockPolicy,
+  Created,
+  CreateOptions,
+  LongOptions,
+  Restored,
+  RestoreOptions,
+  Reverted,
+  RevertOptions,
+  Snapshot,
+  SnapshotBytes,
+  SnapshotProgress,
+  SnapshotSignal,
+  SnapshotType,
+} from "./snapshot/contract.ts";
+export type { SnapshotJob } from "./snapshot/jobs.ts";
+export { CHAIN_MAX, type Creation } from "./snapshot/make.ts";
+export { type ManagerOptions, SnapshotManager } from "./snapshot/manager.ts";

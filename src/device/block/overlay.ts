@@ -11,7 +11,7 @@ import type { MaybePromise } from "./contract.ts";
 import { BLOCK_BYTES, type FreezableBackend, FrozenDisk } from "./frozen.ts";
 
 /** What lies below an overlay. */
-interface Base {
+export interface Base {
   readonly bytes: number;
   read(offset: number, target: Uint8Array): MaybePromise<void>;
   close(): MaybePromise<void>;
@@ -102,6 +102,11 @@ export class OverlayBackend implements FreezableBackend {
       read: (offset, target) => frozen.read(offset, target),
       close: () => frozen.release(),
     });
+  }
+
+  /** What lies below: for those who must tell what of the disk is where. */
+  get base(): Base {
+    return this.#shared.base;
   }
 
   freeze(): FrozenDisk {

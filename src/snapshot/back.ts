@@ -1,0 +1,173 @@
+/**
+ * back: how a machine becomes again what a snapshot is.
+ *
+ * Used by manager.ts.
+ * Holds   the guest stands still only while its pages are remapped and its disks are put back: what
+ *         has to be read of RAM is read before, beside it. What fails leaves the machine as it was.
+ */
+import type { MachineView } from "../core/machine-view.ts";
+import type { RetainedRoot } from "../core/root.ts";
+import { MachineDisk, type SavedDisk } from "../device/block/disk.ts";
+import type { SavedMachine } from "../machine/capture.ts";
+import type { Machine } from "../machine/machine.ts";
+import { baseOf, fullName } from "./catalog.ts";
+import type { ClockPolicy, Reverted, RevertOptions, Snapshot } from "./contract.ts";
+import { changedBlocks, type Difference, fileBelow, savedDisk } from "./disks.ts";
+import { readFacts } from "./facts.ts";
+import type { DiskMarks } from "./history.ts";
+import { persist } from "./make.ts";
+import type { Parts } from "./parts.ts";
+import { stageRoot } from "./stage.ts";
+import { Pace } from "./throttle.ts";
+import { union } from "./track.ts";
+import { RAM_REGION } from "./write-behind.ts";
+
+const NONE = new Uint32Array(0);
+
+/** This moment in the lives of a machine's disks. */
+export function marksNow(machine: Machine): DiskMarks {
+  if (machine.config.disks.length === 0) return [];
+  const capture = machine.capture();
+  const marks = capture.disks.map(({ mark }) => mark);
+  capture.release();
+  return marks;
+}
+
+/** The machine as snapshot `id` is now: what changes next is counted from there. */
+export function stands(machine: Machine, id: string, marks: DiskMarks, parts: Parts): void {
+  parts.history(machine).became(id, baseOf(parts.list(), id), marks);
+}
+
+/** Null when it is not known where the machine stands. */
+async function differenceTo(
+  machine: Machine,
+  id: string,
+  parts: Parts,
+): Promise<Difference | null> {
+  const history = parts.history(machine);
+  const { current } = history;
+  if (current === null) return null;
+  const marks = history.marks(current) ?? [];
+  if (current === id) return { marks, diff: null };
+  await persist(current, {}, parts);
+  return { marks, diff: await parts.store.diff(current, id) };
+}
+
+/** A way back: what the machine becomes, and what to do when it has. */
+interface Way {
+  readonly saved: SavedMachine;
+  /** Pages of RAM that changed, once `saved` is taken. */
+  readonly pages: () => number;
+  /** Of the disks afterwards; null: they are to be asked. */
+  readonly marks: DiskMarks | null;
+  readonly isRemapped: boolean;
+  end(): void;
+}
+
+/** RAM of `root`, and how many pages that changes. */
+function ramOf(root: RetainedRoot): { fill(view: MachineView): void; pages(): number } {
+  let pages = 0;
+  return {
+    fill: (view) => {
+      pages = view.revertTo(root);
+    },
+    pages: () => pages,
+  };
+}
+
+/** By frames that are still here. */
+function wayInMemory(id: string, parts: Parts): Way | null {
+  const kept = parts.shelf.get(id);
+  if (kept === undefined) return null;
+  const { shape, sections, wallMs, disks, root } = kept.capture;
+  const { fill, pages } = ramOf(root);
+  return {
+    saved: { shape, sections, wallMs, disks, fill },
+    pages,
+    marks: disks.map(({ mark }) => mark),
+    isRemapped: true,
+    end: () => {},
+  };
+}
+
+/** By the store: RAM is put together beside the machine. */
+async function wayFromStore(
+  machine: Machine,
+  snapshot: Snapshot,
+  pace: Pace,
+  parts: Parts,
+): Promise<Way> {
+  const { id } = snapshot;
+  const reader = await parts.store.reader(id);
+  try {
+    const { facts, own } = readFacts(reader.sections);
+    const since = await differenceTo(machine, id, parts);
+    const history = parts.history(machine);
+    const regions = since?.diff?.regions ?? [];
+    const pagesNow = () => union(history.takeChain(), regions[RAM_REGION] ?? NONE);
+    const { view, config: shape } = machine;
+    const shed = () => parts.shelf.shed();
+    const pages = since && pagesNow;
+    const root = await stageRoot({ view, shape, reader, pages, shed }, pace);
+    const disks = machine.devices.disks.map((disk, slot): SavedDisk | null => {
+      if (!(disk instanceof MachineDisk)) return null;
+      const file = facts.wholeDisks[slot] ? null : fileBelow(machine.config.disks[slot]);
+      const blocks = changedBlocks(disk, slot, reader, since);
+      return savedDisk({ reader, slot, bytes: disk.bytes, file }, blocks);
+    });
+    const ram = ramOf(root);
+    const { fill } = ram;
+    return {
+      saved: { shape: facts.shape, sections: own, wallMs: facts.wallMs, disks, fill },
+      pages: ram.pages,
+      marks: null,
+      isRemapped: false,
+      end() {
+        root.release();
+        void reader.close();
+      },
+    };
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
+}
+
+/** Takes the way; a failure leaves the machine, its disks too, as it was. */
+async function take(machine: Machine, way: Way, clock: ClockPolicy): Promise<void> {
+  const hasDisks = machine.config.disks.some(({ isReadOnly }) => !isReadOnly);
+  const before = hasDisks ? machine.capture() : null;
+  try {
+    await machine.adopt(way.saved, { identity: "same", clock });
+  } catch (error) {
+    if (before !== null) await machine.adopt(before, { identity: "same" });
+    throw error;
+  } finally {
+    before?.release();
+  }
+}
+
+/** Puts a machine back, by frames that are still here or from the store. */
+export async function revertMachine(
+  machine: Machine,
+  snapshot: Snapshot,
+  options: RevertOptions,
+  parts: Parts,
+): Promise<Reverted> {
+  const job = parts.jobs.start(machine, "revert", snapshot.name, options);
+  return job.run(async () => {
+    const what = `revert to ${fullName(snapshot)}`;
+    const way =
+      wayInMemory(snapshot.id, parts) ??
+      (await wayFromStore(machine, snapshot, new Pace(parts.platform, job.options, what), parts));
+    try {
+      const beganMs = parts.platform.monotonicMs();
+      await take(machine, way, options.clock ?? "resume");
+      const pauseMs = parts.platform.monotonicMs() - beganMs;
+      stands(machine, snapshot.id, way.marks ?? marksNow(machine), parts);
+      return { snapshot, pages: way.pages(), isRemapped: way.isRemapped, pauseMs };
+    } finally {
+      way.end();
+    }
+  });
+}

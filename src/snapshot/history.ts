@@ -1,0 +1,109 @@
+/**
+ * history: where one machine stands among its snapshots: which one it comes from, and what it
+ * changed since.
+ *
+ * Owns    two of the machine's dirty logs: one for the chain, one for the last full snapshot.
+ * Used by manager.ts.
+ * Holds   the machine differs from `current` by `chain` at most; from the last full snapshot by the
+ *         base's track and by what `via` differs from it.
+ */
+import type { MachineView } from "../core/machine-view.ts";
+import type { DiskMark } from "../device/block/disk.ts";
+import { ChangeTrack } from "./track.ts";
+
+/** The last full snapshot below a machine. */
+interface Base {
+  readonly id: string;
+  /** The snapshot that the machine was when its track began: `id`, or one that stands on it. */
+  readonly via: string;
+}
+
+/** Moments in the lives of a machine's disks, by slot; null for one that is never written. */
+export type DiskMarks = readonly (DiskMark | null)[];
+
+/** Where a machine stands. */
+export class History {
+  readonly #view: MachineView;
+  #current: string | null = null;
+  /** The moments of snapshots that were made of this machine, or that it became. */
+  readonly #marks = new Map<string, DiskMarks>();
+  #base: Base | null = null;
+  #chainTrack: ChangeTrack | null = null;
+  #baseTrack: ChangeTrack | null = null;
+
+  constructor(view: MachineView) {
+    this.#view = view;
+  }
+
+  /** Id of the snapshot that the machine stands on. */
+  get current(): string | null {
+    return this.#current;
+  }
+
+  get base(): Base | null {
+    return this.#base;
+  }
+
+  /** When the machine was snapshot `id`; undefined when that is not known. */
+  marks(id: string): DiskMarks | undefined {
+    return this.#marks.get(id);
+  }
+
+  /** Pages of RAM that changed since `current`. */
+  get changedPages(): number {
+    return this.#chainTrack?.count ?? 0;
+  }
+
+  /** At a capture: what changed since `current`. Marks from now on are those of the next one. */
+  takeChain(): Uint32Array {
+    this.#chainTrack ??= new ChangeTrack(this.#view);
+    return this.#chainTrack.take();
+  }
+
+  /** At a capture: what changed since the machine was `base.via`. */
+  takeBase(): Uint32Array {
+    this.#baseTrack ??= new ChangeTrack(this.#view);
+    return this.#baseTrack.take();
+  }
+
+  /** The capture of the last `take...` is kept as `id`; `isFull`: `takeBase` was called, too. */
+  kept(id: string, isFull: boolean, marks: DiskMarks): void {
+    this.#current = id;
+    this.#marks.set(id, marks);
+    this.#chainTrack?.settle();
+    if (!isFull) return;
+    this.#base = { id, via: id };
+    this.#baseTrack?.settle();
+  }
+
+  /** The machine has just become what snapshot `id` is, which stands on the full one `base`. */
+  became(id: string, base: string | null, marks: DiskMarks): void {
+    this.#current = id;
+    this.#marks.set(id, marks);
+    this.#base = base === null ? null : { id: base, via: id };
+    this.#chainTrack ??= new ChangeTrack(this.#view);
+    this.#chainTrack.restart();
+    this.#baseTrack ??= new ChangeTrack(this.#view);
+    this.#baseTrack.restart();
+  }
+
+  /** Nothing is known any more: the next snapshot is a full one. */
+  lost(): void {
+    this.#current = null;
+    this.#base = null;
+  }
+
+  /** Snapshots have other ids now, or are gone: what they were is what `renamed` says, or lost. */
+  follow(renamed: ReadonlyMap<string, string | null>): void {
+    const now = (id: string) => (renamed.has(id) ? (renamed.get(id) ?? null) : id);
+    for (const [old, id] of renamed) {
+      const marks = this.#marks.get(old);
+      this.#marks.delete(old);
+      if (id !== null && marks !== undefined) this.#marks.set(id, marks);
+    }
+    if (this.#current !== null) this.#current = now(this.#current);
+    if (this.#base === null) return;
+    const [id, via] = [now(this.#base.id), now(this.#base.via)];
+    this.#base = id === null || via === null ? null : { id, via };
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * parts: what the halves of the snapshot manager share.
+ *
+ * Owns    the histories of machines, captures in memory, images of lazily restored machines.
+ * Used by manager.ts, make.ts, back.ts.
+ */
+import type { Host } from "../machine/host.ts";
+import type { Machine } from "../machine/machine.ts";
+import type { Platform } from "../platform/contract.ts";
+import { inOrder } from "./catalog.ts";
+import type { Snapshot } from "./contract.ts";
+import { History } from "./history.ts";
+import type { LazyImage } from "./image.ts";
+import { JobTable } from "./jobs.ts";
+import { Shelf } from "./shelf.ts";
+import type { SnapshotStorePort, StoredSnapshot } from "./store-port.ts";
+
+/** A manifest as lists show it. */
+function shown(manifest: StoredSnapshot, isRetained: boolean): Snapshot {
+  const { id, name, machine, type, parent, level, createdMs, ticks, instructions } = manifest;
+  const { digest, pages, bytes, labels, notes } = manifest;
+  return {
+    ...{ id, name, machine, type, parent, level, createdMs, ticks, instructions },
+    ...{ digest, pages, bytes, labels, notes, isRetained },
+    isInMemory: false,
+  };
+}
+
+/** A store, a host, and what is known of both. */
+export class Parts {
+  readonly store: SnapshotStorePort;
+  readonly host: Host;
+  readonly platform: Platform;
+  readonly shelf: Shelf;
+  readonly jobs = new JobTable();
+  readonly images = new Map<Machine, LazyImage>();
+  /** What reads the memory of lazily restored machines, from behind. Never rejects. */
+  readonly filling = new Set<Promise<void>>();
+  readonly #histories = new Map<Machine, History>();
+
+  constructor(store: SnapshotStorePort, host: Host, retainedMax: number) {
+    this.store = store;
+    this.host = host;
+    this.platform = host.platform;
+    this.shelf = new Shelf(retainedMax);
+  }
+
+  /** Every snapshot, oldest first. */
+  list(): Snapshot[] {
+    const durable = this.store.list().map((one) => shown(one, this.shelf.has(one.id)));
+    return inOrder([...durable, ...this.shelf.volatile.map(({ snapshot }) => snapshot)]);
+  }
+
+  /** Throws "not-found". */
+  get(id: string): Snapshot {
+    const kept = this.shelf.get(id);
+    if (kept?.isDurable === false) return kept.snapshot;
+    return shown(this.store.get(id), kept !== undefined);
+  }
+
+  /** What is known of a machine; null before its first snapshot. */
+  known(machine: Machine): History | null {
+    return this.#histories.get(machine) ?? null;
+  }
+
+  get histories(): readonly History[] {
+    return [...this.#histories.values()];
+  }
+
+  /** What is known of a machine, from now on. */
+  history(machine: Machine): History {
+    const known = this.#histories.get(machine);
+    if (known !== undefined) return known;
+    const history = new History(machine.view);
+    this.#histories.set(machine, history);
+    const end = machine.on("state", () => {
+      if (!machine.isDisposed && machine.reason !== "disposed") return;
+      end();
+      this.#histories.delete(machine);
+      this.jobs.forget(machine);
+    });
+    return history;
+  }
+}
