@@ -45,9 +45,10 @@ export {
 } from "./device/device-tree.ts";
 export { deviceTreeSource } from "./device/device-tree-source.ts";
 export { SectionReader, SectionWriter } from "./device/section.ts";
-export { VmError, type VmErrorCode } from "./errors.ts";
+export { type StateRefusal, VmError, type VmErrorCode } from "./errors.ts";
 export { guestAgent } from "./guest/agent.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
+export { Share, type ShareCounts, WEIGHT_DEFAULT, WEIGHT_MAX } from "./machine/accounting.ts";
 export type { AdoptOptions } from "./machine/adopt.ts";
 export type {
   CaptureOptions,
@@ -79,6 +80,18 @@ export {
   type RestoredConfig,
 } from "./machine/host.ts";
 export { isImage } from "./machine/image.ts";
+export {
+  JOB_KINDS,
+  JOB_OPERATIONS,
+  type Job,
+  type JobDesk,
+  type JobFacts,
+  type JobKind,
+  type JobOperation,
+  type JobRule,
+  type JobSignal,
+  jobRule,
+} from "./machine/jobs.ts";
 export type {
   Machine,
   MachineEvents,
@@ -87,7 +100,14 @@ export type {
 } from "./machine/machine.ts";
 export { memoryMap, type PageRun, type PageState, sharedPages } from "./machine/memory-map.ts";
 export type { Brought, Pager } from "./machine/pager.ts";
-export type { DebugStop, MachineState, RunResult } from "./machine/result.ts";
+export {
+  canGo,
+  type DebugStop,
+  MACHINE_STATES,
+  type MachineState,
+  type RunResult,
+  statesAfter,
+} from "./machine/result.ts";
 export type {
   AccessKind,
   PageRights,

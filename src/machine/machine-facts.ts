@@ -20,7 +20,8 @@ export interface MachineEvents {
   readonly memory: { isShort: boolean; framesFree: number };
   /** A page of a machine that was restored lazily cannot be had: it is paused, "io-error". */
   readonly pageError: { page: number; message: string };
-  readonly reboot: { count: number };
+  /** The guest asked for it, or somebody pressed the reset button. */
+  readonly reboot: { count: number; cause: "guest" | "reset" };
   readonly end: RunResult;
   /** The debugger's: the machine stands, and `debugger` can look at it. */
   readonly stop: DebugStop;

@@ -8,6 +8,7 @@
 import { MachineView } from "../core/machine-view.ts";
 import type { BlockBackend, MaybePromise } from "../device/block/contract.ts";
 import { VmError } from "../errors.ts";
+import type { Share } from "./accounting.ts";
 import {
   type AdoptingParts,
   type AdoptOptions,
@@ -35,10 +36,11 @@ import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./e
 import type { ExecResult } from "./exec-result.ts";
 import { checkFork, childSeed, type ForkOptions, forkDisks, ownDisks } from "./fork.ts";
 import type { HostServices } from "./host.ts";
+import { JobDesk } from "./jobs.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
 import { type LastingParts, makeRunner } from "./make-runner.ts";
 import { PageDesk, type Pager } from "./pager.ts";
-import type { MachineState, RunResult } from "./result.ts";
+import { type MachineState, type RunResult, refuseState } from "./result.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { ExitCounts } from "./runner.ts";
 import type { HtifFacts } from "./sections.ts";
@@ -68,6 +70,7 @@ export class Machine {
   readonly #starter: Starter;
   #exec: GuestExec | null = null;
   #debugger: Debugger | null = null;
+  #jobs: JobDesk | null = null;
   #isBooting = false;
   #isDisposed = false;
   /** The core's part and the frames are given back. */
@@ -215,11 +218,12 @@ export class Machine {
       const accepted = "only a created or terminated one boots";
       throw new VmError("bad-state", `${this.name} is ${state}: ${accepted}`);
     }
+    if (this.#loop.isLoading) throw new VmError("busy", `${this.name} ends a reboot just now`);
     this.#isBooting = true;
     try {
       void this.#starter.plan; // what does not fit is refused before anything is thrown away
-      if (state === "terminated") this.#starter.reset();
       this.#loop.booting();
+      if (state === "terminated") this.#starter.reset();
       this.#loop.runner = (await this.#starter.load()) ?? this.#loop.runner;
       this.#loop.go("running", "booted");
     } finally {
@@ -272,6 +276,92 @@ export class Machine {
   resume(): void {
     this.#needAlive();
     this.#loop.resume();
+  }
+
+  // ---- the rest of its life; lifecycle/ is the validated door ----
+
+  /**
+   * Goes to "suspended": machine time stands still while `save` keeps somewhere all that the
+   * machine is, then RAM is given back. A run under way stays so. When `save` throws, the machine
+   * goes on as it was. Throws "bad-state" unless it is running or paused, "busy".
+   */
+  async suspend(save: () => Promise<void>, reason = "user"): Promise<void> {
+    this.#needGuest("is suspended");
+    this.#loop.hold();
+    let isAway = false;
+    try {
+      await this.#devices.hub.devicesReleased();
+      this.#needGuest("is suspended");
+      await save();
+      this.#needGuest("is suspended");
+      this.#loop.suspended(reason);
+      isAway = true;
+      this.#emptyRam();
+    } finally {
+      if (!isAway) this.#loop.letGo();
+    }
+  }
+
+  /**
+   * A suspended machine becomes what was saved, and goes on. Throws what `adopt` does; the machine
+   * is suspended still, then.
+   */
+  async awake(
+    saved: SavedMachine,
+    to: "running" | "paused",
+    options: AdoptOptions = {},
+  ): Promise<void> {
+    this.#needAlive();
+    if (this.state !== "suspended") throw refuseState(this.name, this.state, "waking up");
+    await this.adopt(saved, { identity: "same", ...options });
+    // somebody may have ended it while its disks were made ready
+    if (this.state === "suspended") this.#loop.awake(to, "awake");
+  }
+
+  /**
+   * As by its reset button: everything is reset and loaded again; state and run stay. Throws
+   * "bad-state" unless it is running or paused, "busy", "bad-config" when it has nothing to load.
+   */
+  async restart(): Promise<void> {
+    this.#needGuest("is reset");
+    if (this.config.kernel === null && this.config.firmware === null) {
+      const text = `${this.name} was restored without the files that it began with`;
+      throw new VmError("bad-config", `${text}: it has nothing to start from`);
+    }
+    await this.#loop.restart();
+  }
+
+  /**
+   * Ends this incarnation at once and gives its RAM back; a run under way ends with "stopped". The
+   * configuration is kept: `boot` begins another one. Throws "bad-state" when it is over already.
+   */
+  terminate(reason = "destroyed"): void {
+    this.#needAlive();
+    if (this.state === "terminated") throw refuseState(this.name, this.state, "being ended");
+    // a slice that is under way still needs what it runs on
+    if (this.#loop.terminate(reason)) this.#emptyRam();
+  }
+
+  #emptyRam(): void {
+    this.#pages.close();
+    this.#view.reset();
+    this.#host.framesFreed();
+  }
+
+  /** What it gets of the host's time, and has got. */
+  get share(): Share {
+    return this.#loop.share;
+  }
+
+  /** Lives so far: another begins when a terminated machine is booted or restored. */
+  get incarnation(): number {
+    return this.#loop.incarnation;
+  }
+
+  /** The long work about this machine that is under way. */
+  get jobs(): JobDesk {
+    this.#jobs ??= new JobDesk(this.name);
+    return this.#jobs;
   }
 
   // ---- commands in a Linux guest: docs/exec.md ----
@@ -440,6 +530,9 @@ export class Machine {
   /** Hash of everything the machine is; equal digests are equal machines. Not while it runs. */
   stateDigest(): string {
     this.#needAlive();
+    if (this.state === "suspended") {
+      throw new VmError("bad-state", `${this.name} is suspended: its memory is not here`);
+    }
     if (this.hasRun && this.state !== "paused") {
       throw new VmError("busy", `${this.name} is running: stop or pause it first`);
     }
@@ -482,6 +575,7 @@ export class Machine {
     if (this.#isDisposed) return;
     const isAtRest = this.#loop.dispose();
     this.#isDisposed = true;
+    this.#jobs?.close();
     this.#console.end();
     this.#devices.hub.close();
     if (isAtRest) this.#giveBack();

@@ -10,6 +10,7 @@
 import type { StopEntry } from "../core/debug-view.ts";
 import type { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
+import { Share } from "./accounting.ts";
 import type { MachineClock } from "./clock.ts";
 import type { ConsoleEnd } from "./console.ts";
 import type { DeviceSet } from "./devices.ts";
@@ -17,7 +18,14 @@ import type { Emitter } from "./events.ts";
 import type { HostServices } from "./host.ts";
 import type { MachineEvents } from "./machine-facts.ts";
 import type { Brought, PageDesk } from "./pager.ts";
-import { canGo, type DebugStop, isFinal, type MachineState, type RunResult } from "./result.ts";
+import {
+  canGo,
+  type DebugStop,
+  isFinal,
+  type MachineState,
+  type RunResult,
+  refuseState,
+} from "./result.ts";
 import type { Runner, SliceOutcome } from "./runner.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -61,6 +69,10 @@ export class RunLoop {
   /** Host milliseconds spent in slices. */
   busyMs = 0;
   reboots = 0;
+  /** Lives so far; another begins when a terminated machine is booted or restored. */
+  incarnation = 1;
+  /** What it gets of the host, and has got. */
+  readonly share = new Share();
   readonly #owner: LoopOwner;
   readonly #waiter: Waiter;
   #state: MachineState = "created";
@@ -77,7 +89,11 @@ export class RunLoop {
   #isDisposed = false;
   /** A reboot is under way, or was cut short by `stop`: the next run begins it anew. */
   #isReloading = false;
+  /** Files are being loaded for a reboot. */
+  isLoading = false;
   #pauseReason: string | null = null;
+  /** Reasons to stand still that are no state: a change of state that is under way. */
+  #holds = 0;
   /** The pause is that of a stop which ended the run: a new run takes it back. */
   #isStopped = false;
   #sliceSlots = 100_000;
@@ -105,9 +121,9 @@ export class RunLoop {
     return !this.#isInGuest && !this.#isReloading;
   }
 
-  /** True once `stop` was asked of the run under way. */
+  /** True once `stop` was asked of the run under way, or the machine was terminated. */
   get isStopping(): boolean {
-    return this.#run?.isStopping ?? false;
+    return this.#run?.isStopping ?? this.#state === "terminated";
   }
 
   /** Ends what the machine sleeps for, to look again. */
@@ -119,7 +135,7 @@ export class RunLoop {
   go(to: MachineState, reason: string): void {
     const from = this.#state;
     if (from !== to && !canGo(from, to)) {
-      throw new VmError("bad-state", `${this.#owner.name} is ${from}: it cannot become ${to}`);
+      throw refuseState(this.#owner.name, from, `becoming ${to}`);
     }
     this.#state = to;
     const isNews = from !== to || this.#reason !== reason;
@@ -130,6 +146,19 @@ export class RunLoop {
   /** A boot has begun anew: nothing of a reboot is left. */
   booting(): void {
     this.#isReloading = false;
+    this.#beginIncarnation();
+  }
+
+  /** What was terminated stays so: what comes now is another life of the same configuration. */
+  #beginIncarnation(): void {
+    const from = this.#state;
+    if (from !== "terminated") return;
+    this.incarnation++;
+    this.#pauseReason = null;
+    this.#starvedAt = null;
+    this.#state = "created";
+    this.#reason = "again";
+    this.#owner.events.emit("state", { from, to: "created", reason: "again" });
   }
 
   // ---- memory pressure ----
@@ -165,7 +194,7 @@ export class RunLoop {
   /** Sleeps until more frames are free than were when they did not suffice. */
   async #sleepForFrames(): Promise<void> {
     const starvedAt = this.#starvedAt ?? 0;
-    while (!this.#isDisposed && !this.isStopping) {
+    while (!this.#isDisposed && !this.isStopping && this.#starvedAt !== null) {
       if (this.#owner.host.core.framesFree > starvedAt) return;
       this.#waiter.clear();
       await this.#waiter.sleep(null);
@@ -179,7 +208,7 @@ export class RunLoop {
     this.#owner.events.emit("memory", { isShort: false, framesFree });
     if (this.#state !== "paused" || this.#pauseReason !== null) return;
     this.go("running", "memory");
-    if (this.#run !== null) this.#owner.clock.start(this.#owner.view);
+    if (this.#run !== null && !this.#isStill) this.#owner.clock.start(this.#owner.view);
   }
 
   /** Frames were given back somewhere. */
@@ -197,7 +226,7 @@ export class RunLoop {
       if (this.#isStopped) this.resume();
       if (this.#starvedAt !== null) this.#fed();
       devices.retry();
-      if (this.#pauseReason === null) clock.start(view);
+      if (!this.#isStill) clock.start(view);
       host.scheduler.add(this);
     });
   }
@@ -207,7 +236,7 @@ export class RunLoop {
     if (this.#run === null) return;
     this.#run.isStopping = true;
     this.#waiter.wake();
-    if (this.#pauseReason !== null) this.#owner.host.scheduler.add(this);
+    if (this.#isStill) this.#owner.host.scheduler.add(this);
   }
 
   /** Machine time stands still from the next instruction boundary on. */
@@ -232,8 +261,87 @@ export class RunLoop {
   adopted(runner: Runner, reason: string): void {
     this.runner = runner;
     this.#isReloading = false;
-    if (this.#state === "created" || this.#state === "terminated") this.beginPaused(reason);
+    this.#beginIncarnation();
+    if (this.#state === "created") this.beginPaused(reason);
     this.#waiter.wake();
+  }
+
+  // ---- changes of state that take time ----
+
+  /** True while no slice may run. */
+  get #isStill(): boolean {
+    return this.#pauseReason !== null || this.#holds > 0;
+  }
+
+  /** Machine time stands still, whatever the state says, until as many calls of `letGo`. */
+  hold(): void {
+    this.#holds++;
+    this.#owner.clock.stop();
+    this.#waiter.wake();
+  }
+
+  /** Takes a hold back. */
+  letGo(): void {
+    this.#holds--;
+    this.#goOn();
+  }
+
+  /** A run under way goes on, unless something else keeps it. */
+  #goOn(): void {
+    if (this.#run === null || this.#isStill || this.#isDisposed) return;
+    if (this.#starvedAt === null) this.#owner.clock.start(this.#owner.view);
+    this.#waiter.wake();
+    this.#owner.host.scheduler.add(this);
+  }
+
+  /** What is held is elsewhere now; it stays held until `awake`. */
+  suspended(reason: string): void {
+    this.#pauseReason = null;
+    this.#isStopped = false;
+    this.#starvedAt = null;
+    this.go("suspended", reason);
+    this.#waiter.wake();
+  }
+
+  /** A suspended machine is whole again. */
+  awake(to: "running" | "paused", reason: string): void {
+    if (to === "paused") this.#pauseReason = reason;
+    this.go(to, reason);
+    this.#owner.devices.retry();
+    this.letGo();
+  }
+
+  /**
+   * Resets everything and loads again, as the reset button does; state and run stay. Throws what
+   * loading does; the machine is terminated then.
+   */
+  async restart(): Promise<void> {
+    this.hold();
+    try {
+      await this.#reload();
+      if (!this.#isDisposed) this.#rebooted("reset");
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    } finally {
+      this.letGo();
+    }
+  }
+
+  #rebooted(cause: "guest" | "reset"): void {
+    this.reboots++;
+    this.#owner.events.emit("reboot", { count: this.reboots, cause });
+  }
+
+  /** Ends this incarnation at once. True when nothing of it is executing. */
+  terminate(reason: string): boolean {
+    if (this.#state === "suspended") this.#holds--;
+    this.go("terminated", reason);
+    if (this.#run !== null) this.finish({ kind: "stopped" });
+    this.#pauseReason = null;
+    this.#starvedAt = null;
+    this.#waiter.wake();
+    return !this.#isInSlice;
   }
 
   /** The state says what a pause that came while it could not be shown has meant. */
@@ -254,10 +362,7 @@ export class RunLoop {
       return;
     }
     this.go("running", "resumed");
-    if (this.#run === null) return;
-    this.#owner.clock.start(this.#owner.view);
-    this.#waiter.wake();
-    this.#owner.host.scheduler.add(this);
+    this.#goOn();
   }
 
   /** For the scheduler alone. */
@@ -266,7 +371,7 @@ export class RunLoop {
     const { runner } = this;
     if (run === null || runner === null || this.#isSleeping) return false;
     if (run.isStopping) return this.finish({ kind: "stopped" });
-    if (this.#pauseReason !== null) return false;
+    if (this.#isStill) return false;
     if (this.#isReloading) {
       this.#sleep(this.#reload());
       return false;
@@ -275,7 +380,8 @@ export class RunLoop {
     try {
       const outcome = this.#runSlice(runner, run.target);
       this.#owner.console.flush();
-      return this.#isDisposed ? false : this.#after(outcome, runner);
+      // whoever was called from it may have ended it
+      return this.#isDisposed || this.#run !== run ? false : this.#after(outcome, runner);
     } catch (error) {
       this.#fail(error);
       return false;
@@ -331,8 +437,7 @@ export class RunLoop {
         return this.#stopped(outcome.stop);
       case "reset":
         if (this.#owner.noReboot) return this.finish({ kind: "reboot" });
-        this.reboots++;
-        this.#owner.events.emit("reboot", { count: this.reboots });
+        this.#rebooted("guest");
         this.#sleep(this.#reload());
         return false;
     }
@@ -437,7 +542,8 @@ export class RunLoop {
 
   async #untilFed(): Promise<void> {
     await this.#sleepForFrames();
-    if (this.#isDisposed || this.isStopping) return;
+    // one that was suspended meanwhile starves no more
+    if (this.#isDisposed || this.isStopping || this.#starvedAt === null) return;
     this.#fed();
     this.#owner.devices.retry();
   }
@@ -445,10 +551,15 @@ export class RunLoop {
   /** Resets everything and loads again, within the same run. */
   async #reload(): Promise<void> {
     this.#isReloading = true;
-    const runner = await this.#owner.reload();
-    if (runner === null) return;
-    this.runner = runner;
-    this.#isReloading = false;
+    this.isLoading = true;
+    try {
+      const runner = await this.#owner.reload();
+      if (runner === null) return;
+      this.runner = runner;
+      this.#isReloading = false;
+    } finally {
+      this.isLoading = false;
+    }
   }
 
   /** Ends the run under way. */

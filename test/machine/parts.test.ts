@@ -6,6 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { MachineView } from "../../src/core/machine-view.ts";
 import type { Device, DeviceContext } from "../../src/device/contract.ts";
+import { Share } from "../../src/machine/accounting.ts";
 import { Bus } from "../../src/machine/bus.ts";
 import { ConsoleEnd } from "../../src/machine/console.ts";
 import { Emitter } from "../../src/machine/events.ts";
@@ -279,6 +280,7 @@ test("scheduler: round-robin over what is ready", async () => {
   const task = (name: string, slices: number) => {
     let left = slices;
     return {
+      share: new Share(),
       slice: () => {
         log.push(name);
         return --left > 0;

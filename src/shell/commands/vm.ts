@@ -4,7 +4,7 @@
  * Used by src/shell/registry.ts.
  */
 import { z } from "zod";
-import type { MachineState } from "../../index.ts";
+import { type MachineState, MACHINE_STATES as STATES } from "../../index.ts";
 import { readValue } from "../call.ts";
 import {
   type Call,
@@ -24,7 +24,6 @@ import type { VmSpec } from "../vm-parts.ts";
 import { MACHINE_OPTIONS, specOf } from "./machine-options.ts";
 
 const VM: ParameterSpec = { name: "VM", kind: "machine", help: "name of a machine" };
-const STATES = ["created", "running", "paused", "terminated"] as const;
 
 const RunEnd = z
   .object({
