@@ -143,8 +143,9 @@ export class Core {
     const core = new Core(exports, memory);
     const needed = exports.hostInit(core.arenaBytes / WASM_PAGE_BYTES, options.machinesMax) >>> 0;
     if (needed !== 0) {
-      const text = `arenaBytes ${core.arenaBytes} for ${options.machinesMax} machines`;
-      throw new VmError("bad-config", `${text}: at least ${needed * WASM_PAGE_BYTES} are needed`);
+      const least = needed * WASM_PAGE_BYTES;
+      const text = `arenaBytes ${core.arenaBytes} hold fewer machines than machinesMax`;
+      throw new VmError("bad-config", `${text}: at least ${least} are needed`);
     }
     return core;
   }

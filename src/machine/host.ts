@@ -105,7 +105,9 @@ export class Host {
       throw new VmError("bad-config", `machinesMax ${machinesMax}: ${accepted}`);
     }
     const wasm = await options.platform.loadCore();
-    const core = await Core.create(wasm, { arenaBytes: options.arenaBytes, machinesMax });
+    // one more than there may be: what a machine is to become is put together beside it
+    const { arenaBytes } = options;
+    const core = await Core.create(wasm, { arenaBytes, machinesMax: machinesMax + 1 });
     return new Host(core, options.platform, machinesMax);
   }
 

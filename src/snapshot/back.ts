@@ -108,7 +108,8 @@ async function wayFromStore(
     const { view, config: shape } = machine;
     const shed = () => parts.shelf.shed();
     const pages = since && pagesNow;
-    const root = await stageRoot({ view, shape, reader, pages, shed }, pace);
+    const staging = { view, shape, reader, pages, shed };
+    const root = await parts.withSpare(() => stageRoot(staging, pace));
     const disks = machine.devices.disks.map((disk, slot): SavedDisk | null => {
       if (!(disk instanceof MachineDisk)) return null;
       const file = facts.wholeDisks[slot] ? null : fileBelow(machine.config.disks[slot]);

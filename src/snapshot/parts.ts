@@ -36,6 +36,7 @@ export class Parts {
   readonly images = new Map<Machine, LazyImage>();
   /** What reads the memory of lazily restored machines, from behind. Never rejects. */
   readonly filling = new Set<Promise<void>>();
+  #spare: Promise<unknown> = Promise.resolve();
   readonly #histories = new Map<Machine, History>();
 
   constructor(store: SnapshotStorePort, host: Host, retainedMax: number) {
@@ -43,6 +44,13 @@ export class Parts {
     this.host = host;
     this.platform = host.platform;
     this.shelf = new Shelf(retainedMax);
+  }
+
+  /** Does work that needs the host's spare machine block, when nobody else does. */
+  async withSpare<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#spare.then(work);
+    this.#spare = turn.catch(() => {});
+    return turn;
   }
 
   /** Every snapshot, oldest first. */

@@ -220,6 +220,24 @@ test("a revert that cannot read a page leaves the machine as it was", async () =
   });
 });
 
+test("a revert needs no room for another machine, and two at once take turns", async () => {
+  const { host, start } = await scribblingHost({ machinesMax: 2 });
+  const manager = new SnapshotManager(new MemoryStore(), { host });
+  const machines = [await start({ name: "one" }), await start({ name: "two" })];
+  for (const machine of machines) await manager.create(machine, { name: "base" });
+  for (const machine of machines) await machine.run(STEP);
+  forget(manager);
+  const back = machines.map((machine) => {
+    return manager.revert(machine, manager.find("base", machine.name).id);
+  });
+  for (const { snapshot } of await Promise.all(back)) {
+    const machine = machines.find(({ name }) => name === snapshot.machine) as Machine;
+    assert.is(machine.stateDigest(), snapshot.digest);
+  }
+  await manager.close();
+  host.dispose();
+});
+
 test("one operation at a time: the second caller is told what is under way", async () => {
   await withManager(async ({ manager, machine }) => {
     const first = manager.create(machine, { name: "first" });
