@@ -1,5 +1,5 @@
 /**
- * run: the bench command: `npm run bench -- hart boot embed core [--pairs N] [--minutes N]
+ * run: the bench command: `npm run bench -- hart boot embed core memory [--pairs N] [--minutes N]
  * [--only RE] [--json]`.
  *
  * Results on stdout (a table, or a line of JSON per case), progress on stderr. Exit status 0 when
@@ -16,9 +16,10 @@ import { coreSuite } from "./suites/core.ts";
 import { bootSuite, busyboxSuite } from "./suites/debian.ts";
 import { embedSuite } from "./suites/embed.ts";
 import { hartSuite } from "./suites/hart.ts";
+import { memorySuite } from "./suites/memory.ts";
 import { MissingTool, qemuVersion } from "./toolchain.ts";
 
-const SUITES = ["hart", "boot", "embed", "core"] as const;
+const SUITES = ["hart", "boot", "embed", "core", "memory"] as const;
 type Suite = (typeof SUITES)[number];
 
 const USAGE = `usage: npm run bench -- [SUITE]... [--pairs N] [--minutes N] [--only RE] [--json]
@@ -92,10 +93,13 @@ function debianOrNull(): LinuxGuest | null {
 }
 
 async function results({ suites, plan }: Request, progress: Progress): Promise<CaseResult[]> {
-  const guest = suites.some((suite) => suite !== "core") ? debianOrNull() : null;
+  const guest = suites.some((suite) => suite !== "core" && suite !== "memory")
+    ? debianOrNull()
+    : null;
   const all: CaseResult[] = [];
   for (const suite of suites) {
     if (suite === "core") all.push(...(await coreSuite(plan, progress)));
+    if (suite === "memory") all.push(...(await memorySuite(plan, progress)));
     if (suite === "embed") all.push(...(await embedSuite(guest, plan, progress)));
     if (suite === "hart") all.push(...(await hartSuite(plan, progress)));
     if (suite === "hart" && guest) all.push(...(await busyboxSuite(guest, plan, progress)));

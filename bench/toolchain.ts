@@ -1,7 +1,8 @@
 /**
  * toolchain: finds the compilers and the emulator, and builds the guest programs.
  *
- * Owns    dist/bench/guest/: NAME.elf, NAME.native, and NAME.traced.elf with few rounds.
+ * Owns    dist/bench/guest/: NAME.elf, NAME.native, and NAME.traced.elf with few rounds;
+ *         dist/bench/native/.
  * Used by suites/hart, profile, compare, test/bench/programs.test.ts.
  */
 import { spawnSync } from "node:child_process";
@@ -14,6 +15,8 @@ import type { Program } from "./programs.ts";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SOURCES = join(ROOT, "bench/guest");
 const OUTPUT = join(ROOT, "dist/bench/guest");
+const NATIVE_SOURCES = join(ROOT, "bench/native");
+const NATIVE_OUTPUT = join(ROOT, "dist/bench/native");
 
 /** A tool that is not installed; the message names its Debian package. */
 export class MissingTool extends Error {
@@ -111,5 +114,19 @@ export function buildNative(program: Program): string {
   mkdirSync(OUTPUT, { recursive: true });
   const sources = [join(SOURCES, "harness-native.c"), join(SOURCES, `${program.name}.c`)];
   compile(compiler, [...COMMON, `-DROUNDS=${program.rounds}u`, "-o", output, ...sources, "-lm"]);
+  return output;
+}
+
+/**
+ * Builds native/NAME.c for this machine with `flags` beside -O3; returns the path of the
+ * executable. Throws MissingTool.
+ */
+export function buildRival(name: string, flags: readonly string[] = []): string {
+  const output = join(NATIVE_OUTPUT, [name, ...flags].join("").replaceAll(/[^\w-]/g, "_"));
+  const source = join(NATIVE_SOURCES, `${name}.c`);
+  if (existsSync(output) && statSync(output).mtimeMs > statSync(source).mtimeMs) return output;
+  const compiler = need(["gcc"], "gcc");
+  mkdirSync(NATIVE_OUTPUT, { recursive: true });
+  compile(compiler, ["-O3", ...flags, "-Wall", "-Wextra", "-Werror", "-o", output, source]);
   return output;
 }

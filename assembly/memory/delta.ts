@@ -19,11 +19,21 @@ const GAP_MAX: u32 = 2;
 /** Two numbers. */
 const HEAD_BYTES_MAX: u32 = 4;
 
+/** A bit for each of 16 bytes that differ. */
+// @ts-ignore: decorator
+@inline
+function differing(first: v128, second: v128): u64 {
+  return <u64>(i8x16.bitmask(i8x16.eq(first, second)) ^ 0xffff);
+}
+
 /** A bit for each byte in which the pages differ, to the 64 words at `map`. */
 function mapMake(base: usize, page: usize, map: usize): void {
-  for (let end = map + DELTA_MAP_BYTES; map < end; map += 2, base += 16, page += 16) {
-    const equal = i8x16.eq(v128.load(base), v128.load(page));
-    store<u16>(map, <u16>~i8x16.bitmask(equal));
+  for (let end = map + DELTA_MAP_BYTES; map < end; map += 8, base += 64, page += 64) {
+    let bits = differing(v128.load(base), v128.load(page));
+    bits |= differing(v128.load(base, 16), v128.load(page, 16)) << 16;
+    bits |= differing(v128.load(base, 32), v128.load(page, 32)) << 32;
+    bits |= differing(v128.load(base, 48), v128.load(page, 48)) << 48;
+    store<u64>(map, bits);
   }
 }
 

@@ -79,6 +79,15 @@ function copyLoosely(target: usize, source: usize, count: u32): void {
   } while (target < end);
 }
 
+/** Copies `count` bytes, which do not overlap, and no more. (No call: one costs the loop its registers.) */
+// @ts-ignore: decorator
+@inline
+function copyExactly(target: usize, source: usize, count: u32): void {
+  const end = target + count;
+  for (; target + 8 <= end; target += 8, source += 8) store<u64>(target, load<u64>(source));
+  for (; target < end; target++, source++) store<u8>(target, load<u8>(source));
+}
+
 /**
  * Writes a sequence: the literals [from, from + count), then a match of `match` bytes more than
  * four. Returns the address behind it; 0 when it does not fit before `last`.
@@ -101,7 +110,7 @@ function sequencePut(
   if (<usize>(count + SLACK) <= last - out && <usize>(count + SLACK) <= end - from) {
     copyLoosely(out, from, count);
   } else {
-    memory.copy(out, from, count);
+    copyExactly(out, from, count);
   }
   out += count;
   store<u16>(out, <u16>offset);
@@ -133,17 +142,21 @@ export function lz4Compress(source: usize, bytes: u32, target: usize, limit: u32
     const matchEnd = end - LAST_LITERALS;
     const begins = end - MATCH_LIMIT;
     let at = source + 1;
-    let tries: u32 = 1 << SKIP_SHIFT;
     while (at <= begins) {
-      const four = load<u32>(at);
-      const slot = slotOf(table, four);
-      let match = source + load<u16>(slot);
-      store<u16>(slot, <u16>(at - source));
-      if (load<u32>(match) != four || at - match > 65535) {
+      let match: usize = 0;
+      let tries: u32 = 1 << SKIP_SHIFT;
+      do {
+        const four = load<u32>(at);
+        const slot = slotOf(table, four);
+        const candidate = source + load<u16>(slot);
+        store<u16>(slot, <u16>(at - source));
+        if (load<u32>(candidate) == four) {
+          match = candidate;
+          break;
+        }
         at += tries++ >> SKIP_SHIFT;
-        continue;
-      }
-      tries = 1 << SKIP_SHIFT;
+      } while (at <= begins);
+      if (match == 0) break;
       while (at > anchor && match > source && load<u8>(at - 1) == load<u8>(match - 1)) {
         at--;
         match--;
@@ -198,30 +211,44 @@ export function lz4Decompress(source: usize, bytes: u32, target: usize, limit: u
   while (source < end) {
     const token: u32 = load<u8>(source++);
     let count = token >> 4;
-    if (count == 15) {
-      let more: u32;
-      do {
-        // a length beyond the target ends it, so nothing overflows
-        if (source >= end || count > limit) return 0;
-        more = load<u8>(source++);
-        count += more;
-      } while (more == 255);
-    }
-    if (<usize>count > end - source || <usize>count > last - out) return 0;
-    if (<usize>(count + SLACK) <= end - source && <usize>(count + SLACK) <= last - out) {
-      copyLoosely(out, source, count);
+    if (count != 15 && end - source >= SLACK + 2 && last - out >= SLACK) {
+      // most literals: few, and not the last ones
+      v128.store(out, v128.load(source));
+      out += count;
+      source += count;
     } else {
-      memory.copy(out, source, count);
+      if (count == 15) {
+        let more: u32;
+        do {
+          // a length beyond the target ends it, so nothing overflows
+          if (source >= end || count > limit) return 0;
+          more = load<u8>(source++);
+          count += more;
+        } while (more == 255);
+      }
+      if (<usize>count > end - source || <usize>count > last - out) return 0;
+      if (<usize>(count + SLACK) <= end - source && <usize>(count + SLACK) <= last - out) {
+        copyLoosely(out, source, count);
+      } else {
+        copyExactly(out, source, count);
+      }
+      out += count;
+      source += count;
+      if (source == end) return <u32>(out - target);
+      if (end - source < 2) return 0;
     }
-    out += count;
-    source += count;
-    if (source == end) return <u32>(out - target);
 
-    if (end - source < 2) return 0;
     const offset: u32 = load<u16>(source);
     source += 2;
     if (offset == 0 || <usize>offset > out - target) return 0;
     count = (token & 15) + MATCH_MIN;
+    if (count != 15 + MATCH_MIN && offset >= 16 && last - out >= 2 * SLACK) {
+      // most matches: 18 bytes at most
+      v128.store(out, v128.load(out - offset));
+      v128.store(out, v128.load(out - offset, 16), 16);
+      out += count;
+      continue;
+    }
     if (count == 15 + MATCH_MIN) {
       let more: u32;
       do {
