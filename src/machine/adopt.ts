@@ -13,6 +13,7 @@ import { type DiskCapture, MachineDisk, type SavedDisk } from "../device/block/d
 import { VmError } from "../errors.ts";
 import {
   type CapturedParts,
+  CORE_VERSION,
   type MachineShapeFacts,
   type SavedMachine,
   type Section,
@@ -118,10 +119,17 @@ function readSections(parts: CapturedParts, sections: Sections): Omit<Read, "tak
   };
 }
 
+function coreOf(sections: Sections): Uint8Array {
+  const { version, bytes } = sections.take("core");
+  if (version === CORE_VERSION) return bytes;
+  const text = `section of core has version ${version}, ${CORE_VERSION} is read`;
+  throw new VmError("bad-section", text);
+}
+
 /** Devices and, but for a fork, the core's blocks. */
 function restoreParts(parts: CapturedParts, all: readonly Section[], hasCore: boolean): Read {
   const sections = new Sections(all);
-  const core = sections.take("core");
+  const core = coreOf(sections);
   const read = readSections(parts, sections);
   const { devices, view } = parts;
   const takeAgent = devices.agent?.read(sections.take("agent")) ?? (() => {});
@@ -132,7 +140,7 @@ function restoreParts(parts: CapturedParts, all: readonly Section[], hasCore: bo
   for (const [device, { version, bytes }] of own) {
     device.restore({ name: device.name, version, bytes });
   }
-  if (hasCore) restoreBlocks(view, core.bytes);
+  if (hasCore) restoreBlocks(view, core);
   devices.takeHub(read.hub);
   return { ...read, takeAgent };
 }

@@ -27,6 +27,9 @@ import { fillFromRoot } from "./fill.ts";
 import type { Runner } from "./runner.ts";
 import { DEVICE_PREFIX, type HubFacts, saveConsole, saveHtif, saveHub } from "./sections.ts";
 
+/** Of the section "core": see core/blocks.ts. */
+export const CORE_VERSION = 1;
+
 /** A named, versioned piece of a machine's state. */
 export type Section = DeviceSection;
 
@@ -129,7 +132,7 @@ export function saveSections(parts: CapturedParts): SavedSections {
   const all = devices.bus.devices;
   const hub = devices.hubFacts();
   const sections: Section[] = [
-    { name: "core", version: 1, bytes: saveBlocks(view) },
+    { name: "core", version: CORE_VERSION, bytes: saveBlocks(view) },
     saveHub(hub),
     saveHtif({
       symbols: runner?.parts.htif?.symbols ?? null,
