@@ -249,7 +249,8 @@ async function write(kept: Kept, options: WriteOptions, parts: Parts): Promise<v
       blocksOf(disk, kept.disks[slot], kept.isAllOfDisks),
     );
     await writeCapture(writer, { capture, ram, blocks, absent }, pace);
-    const { shape, wallMs } = capture;
+    const { shape } = capture;
+    const wallMs = Math.floor(capture.wallMs);
     const wholeDisks = kept.disks.map(isWholeDisk);
     writer.section(saveFacts({ shape, wallMs, wholeDisks, origin: kept.origin }));
     await pace.breathe("syncing", 1, 1);
