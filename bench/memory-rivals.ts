@@ -8,6 +8,7 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
+import { DELTA_MAP_BYTES, HASH_BYTES, LZ4_TABLE_BYTES } from "../assembly/layout.ts";
 import { PagesModule } from "../src/core/pages-module.ts";
 import { nodePlatform } from "../src/node.ts";
 import { COPIES, type Inputs, PAGE, PAGES, WORDS } from "./memory-inputs.ts";
@@ -122,22 +123,17 @@ const everyPage = (run: (page: number) => number) => {
   return check;
 };
 
-/** The module, its functions called by address. */
-export async function moduleRival(inputs: Inputs): Promise<Rival> {
-  const { exports, u8, u32 } = await PagesModule.create(nodePlatform(), 24 << 20);
-  const place = placer(u8);
-  const kept = inputs.bitmaps.map(place);
-  const [noise, fresh, real, key] = [inputs.noise, inputs.fresh, inputs.real, inputs.key].map(
-    place,
-  );
-  const zeros = place(PAGES * PAGE);
-  const [bitmaps, summaries] = [place(COPIES * WORDS * 8), place(4096)];
-  const [numbers, output] = [place(WORDS * 64 * 4), place(PAGES * OUTPUT_STRIDE)];
-  const [map, table, scratch, hashes] = [place(512), place(4096), place(PAGE), place(PAGES * 16)];
-  const lengths = new Uint32Array(PAGES);
-  const { dirtyHarvest, pagesMarkNonZero, pagesHash, deltaEncode, deltaApply } = exports;
-  const { lz4Compress, lz4Decompress } = exports;
+type BitmapCase = "harvest0" | "harvest1" | "harvest2" | "harvest3";
+type Place = ReturnType<typeof placer>;
 
+function bitmapWorks(
+  { exports, u8, u32 }: PagesModule,
+  place: Place,
+  inputs: Inputs,
+): Record<BitmapCase, Work> {
+  const kept = inputs.bitmaps.map(place);
+  const [bitmaps, summaries] = [place(COPIES * WORDS * 8), place(COPIES * 32)];
+  const numbers = place(WORDS * 64 * 4);
   const harvest = (which: number): Work => ({
     prepare: () => {
       for (let copy = 0; copy < COPIES; copy++) {
@@ -148,47 +144,62 @@ export async function moduleRival(inputs: Inputs): Promise<Rival> {
     turn: () => {
       let check = 0;
       for (let copy = 0; copy < COPIES; copy++) {
-        const base = bitmaps + copy * WORDS * 8;
-        const count = dirtyHarvest(base, summaries + copy * 32, WORDS, 0, numbers, WORDS * 64);
+        const [base, summary] = [bitmaps + copy * WORDS * 8, summaries + copy * 32];
+        const count = exports.dirtyHarvest(base, summary, WORDS, 0, numbers, WORDS * 64);
         check += count + u32[numbers / 4 + (count >>> 1)] + u32[numbers / 4 + count - 1];
       }
       return check;
     },
   });
+  const [harvest0, harvest1, harvest2, harvest3] = [0, 1, 2, 3].map(harvest);
+  return { harvest0, harvest1, harvest2, harvest3 };
+}
+
+function pageWorks(
+  { exports, u8, u32 }: PagesModule,
+  place: Place,
+  inputs: Inputs,
+): Record<Exclude<CaseName, BitmapCase>, Work> {
+  const [noise, fresh, real, key] = [inputs.noise, inputs.fresh, inputs.real, inputs.key].map(
+    place,
+  );
+  const [zeros, output] = [place(PAGES * PAGE), place(PAGES * OUTPUT_STRIDE)];
+  const [marks, summary, hashes] = [place(PAGES / 8), place(8), place(PAGES * HASH_BYTES)];
+  const [map, table, scratch] = [place(DELTA_MAP_BYTES), place(LZ4_TABLE_BYTES), place(PAGE)];
+  const lengths = new Uint32Array(PAGES);
   const encode = () =>
     everyPage((page) => {
       const [at, target] = [page * PAGE, output + page * OUTPUT_STRIDE];
-      lengths[page] = deltaEncode(noise + at, fresh + at, target, PAGE, map);
+      lengths[page] = exports.deltaEncode(noise + at, fresh + at, target, PAGE, map);
       return lengths[page];
     });
   const apply = (page: number) => {
     const at = noise + page * PAGE;
-    const isDone = deltaApply(at, output + page * OUTPUT_STRIDE, lengths[page]);
+    const isDone = exports.deltaApply(at, output + page * OUTPUT_STRIDE, lengths[page]);
     return isDone + u8[at + PAGE - 1];
   };
   const compress = () =>
     everyPage((page) => {
-      const target = output + page * OUTPUT_STRIDE;
-      lengths[page] = lz4Compress(real + page * PAGE, PAGE, target, OUTPUT_STRIDE, table);
+      const [from, target] = [real + page * PAGE, output + page * OUTPUT_STRIDE];
+      lengths[page] = exports.lz4Compress(from, PAGE, target, OUTPUT_STRIDE, table);
       return lengths[page];
     });
-  return inProcess("pages.wasm", {
-    harvest0: harvest(0),
-    harvest1: harvest(1),
-    harvest2: harvest(2),
-    harvest3: harvest(3),
+  const decompress = (page: number) => {
+    const from = output + page * OUTPUT_STRIDE;
+    return exports.lz4Decompress(from, lengths[page], scratch, PAGE) + u8[scratch + PAGE - 1];
+  };
+  return {
     zero: {
-      prepare: () => u8.fill(0, summaries, summaries + 64),
       turn: () => {
-        pagesMarkNonZero(zeros, PAGES, map, summaries, 0);
-        return u8[summaries];
+        exports.pagesMarkNonZero(zeros, PAGES, marks, summary, 0);
+        return exports.dirtyCount(marks, PAGES / 64);
       },
     },
     hash: {
       turn: () => {
-        pagesHash(noise, PAGES, key, hashes);
+        exports.pagesHash(noise, PAGES, key, hashes);
         return everyPage((page) => {
-          const at = hashes / 4 + page * 4;
+          const at = (hashes + page * HASH_BYTES) / 4;
           return (u32[at] ^ u32[at + 2]) & 0xffff;
         });
       },
@@ -196,13 +207,14 @@ export async function moduleRival(inputs: Inputs): Promise<Rival> {
     encode: { turn: encode },
     apply: { prepare: encode, turn: () => everyPage((page) => apply(page) + apply(page)) },
     compress: { turn: compress },
-    decompress: {
-      prepare: compress,
-      turn: () =>
-        everyPage((page) => {
-          const from = output + page * OUTPUT_STRIDE;
-          return lz4Decompress(from, lengths[page], scratch, PAGE) + u8[scratch + PAGE - 1];
-        }),
-    },
-  });
+    decompress: { prepare: compress, turn: () => everyPage(decompress) },
+  };
+}
+
+/** The module, its functions called by address. */
+export async function moduleRival(inputs: Inputs): Promise<Rival> {
+  const module = await PagesModule.create(nodePlatform(), 24 << 20);
+  const place = placer(module.u8);
+  const works = { ...bitmapWorks(module, place, inputs), ...pageWorks(module, place, inputs) };
+  return inProcess("pages.wasm", works);
 }
