@@ -21,7 +21,7 @@ import {
   shapeOf,
   whileFrozen,
 } from "./capture.ts";
-import { type MachineClock, TICKS_PER_MS } from "./clock.ts";
+import { TICKS_PER_MS } from "./clock.ts";
 import {
   type ConsoleFacts,
   DEVICE_PREFIX,
@@ -51,7 +51,6 @@ export interface AdoptOptions {
 
 /** The machine to be changed. */
 export interface AdoptingParts extends CapturedParts {
-  readonly clock: MachineClock;
   /** Of this host, now. */
   readonly wallMs: number;
   /** Random bytes from the host. */
@@ -151,8 +150,10 @@ export function adoptSections(
   sections: readonly Section[],
   options: AdoptOptions,
 ): HtifFacts {
-  const { devices } = parts;
+  const { devices, view } = parts;
+  checkClock(parts, options);
   const read = whileFrozen(devices.bus.devices, () => restoreParts(parts, sections, false));
+  parts.clock.adopt(view, view.ticks, gapOf(parts, parts.wallMs, read.hub, options));
   finish(parts, read, options);
   return read.htif;
 }
@@ -169,9 +170,15 @@ function drawnSeed(parts: AdoptingParts): bigint {
   return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
 }
 
-/** Ticks that machine time is to catch up with. Throws "bad-argument". */
-function gapOf(parts: AdoptingParts, wallMs: number, { clock = "resume" }: AdoptOptions): number {
-  if (clock === "resume") return 0;
+/** Ticks that machine time is to catch up with. */
+function gapOf(parts: AdoptingParts, wallMs: number, hub: HubFacts, options: AdoptOptions): number {
+  if (options.clock !== "jump") return 0;
+  return hub.behindTicks + Math.max(0, Math.floor((parts.wallMs - wallMs) * TICKS_PER_MS));
+}
+
+/** Throws "bad-argument" for a clock that this machine cannot have. */
+function checkClock(parts: AdoptingParts, { clock = "resume" }: AdoptOptions): void {
+  if (clock === "resume") return;
   if (clock !== "jump") {
     throw new VmError("bad-argument", `clock "${clock}": accepted are resume and jump`);
   }
@@ -179,7 +186,6 @@ function gapOf(parts: AdoptingParts, wallMs: number, { clock = "resume" }: Adopt
     const text = "clock jump: time of a machine with the virtual clock does not follow the host";
     throw new VmError("bad-argument", `${text}; accepted is resume`);
   }
-  return Math.max(0, Math.floor((parts.wallMs - wallMs) * TICKS_PER_MS));
 }
 
 /**
@@ -215,7 +221,7 @@ export function adoptMachine(
   options: AdoptOptions,
 ): HtifFacts {
   const { devices, view } = parts;
-  const gapTicks = gapOf(parts, saved.wallMs, options);
+  checkClock(parts, options);
   const before = saveSections(parts).sections;
   const own = view.retainRoot();
   try {
@@ -223,6 +229,7 @@ export function adoptMachine(
       const read = restoreParts(parts, saved.sections, true);
       saved.fill(view);
       const core = saved.sections.find(({ name }) => name === "core") as Section;
+      const gapTicks = gapOf(parts, saved.wallMs, read.hub, options);
       parts.clock.adopt(view, ticksOfBlocks(core.bytes), gapTicks);
       finish(parts, read, options);
       return read.htif;

@@ -19,6 +19,7 @@ import {
 } from "../device/block/disk.ts";
 import type { Device, DeviceSection } from "../device/contract.ts";
 import { VmError } from "../errors.ts";
+import type { MachineClock } from "./clock.ts";
 import type { ResolvedConfig } from "./config.ts";
 import type { ConsoleEnd } from "./console.ts";
 import type { DeviceSet } from "./devices.ts";
@@ -76,6 +77,7 @@ export interface CapturedParts {
   readonly console: ConsoleEnd;
   /** Null before the first boot. */
   readonly runner: Runner | null;
+  readonly clock: MachineClock;
 }
 
 /** What `machine.capture` may be told. */
@@ -130,7 +132,7 @@ export interface SavedSections {
 export function saveSections(parts: CapturedParts): SavedSections {
   const { devices, console, runner, view } = parts;
   const all = devices.bus.devices;
-  const hub = devices.hubFacts();
+  const hub = devices.hubFacts(parts.clock.behindTicks);
   const sections: Section[] = [
     { name: "core", version: CORE_VERSION, bytes: saveBlocks(view) },
     saveHub(hub),

@@ -53,12 +53,15 @@ export interface MachineClock {
   adopt(view: MachineView, ticks: number, gapTicks: number): void;
   /** True while machine time has a gap to catch up with: an idle machine does not wait. */
   readonly isBehind: boolean;
+  /** What of host time this machine has not seen: a gap that it catches up with, a pause. */
+  readonly behindTicks: number;
 }
 
 /** Time is slots / harts x 10 ns plus idle jumps. */
 class VirtualClock implements MachineClock {
   readonly kind = "virtual";
   readonly isBehind = false;
+  readonly behindTicks = 0;
   /** Its time is in the core's blocks. */
   adopt(): void {}
   start(): void {}
@@ -83,6 +86,8 @@ class HostClock implements MachineClock {
   #lastSlots = 0;
   /** What machine time has to catch up with. */
   #gapTicks = 0;
+  /** When it last stopped; null before it first ran. */
+  #stoppedMs: number | null = null;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -98,7 +103,14 @@ class HostClock implements MachineClock {
   }
 
   stop(): void {
+    if (this.#isRunning) this.#stoppedMs = this.#platform.monotonicMs();
     this.#isRunning = false;
+  }
+
+  get behindTicks(): number {
+    const isStanding = !this.#isRunning && this.#stoppedMs !== null;
+    const stoodMs = isStanding ? this.#platform.monotonicMs() - (this.#stoppedMs ?? 0) : 0;
+    return this.#gapTicks + Math.floor(stoodMs * TICKS_PER_MS);
   }
 
   get isBehind(): boolean {

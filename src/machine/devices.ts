@@ -114,10 +114,11 @@ export class DeviceSet {
   }
 
   /** What of the devices is neither theirs nor the core's. */
-  hubFacts(): HubFacts {
+  hubFacts(behindTicks: number): HubFacts {
     const { seed, counter } = this.#random;
     const entries = this.bus.devices.map((device) => this.hub.entryOf(device));
-    return { seed, entropyCounter: counter, request: this.hub.request, entries };
+    const { request } = this.hub;
+    return { seed, entropyCounter: counter, behindTicks, request, entries };
   }
 
   /** The order in which sections are taken: the controller last, when every line is as it was. */

@@ -5,7 +5,7 @@
  * Holds   reading changes nothing: it checks everything and says what to do; numbers are
  *         little-endian.
  *
- *   hub     "HUB ", seed u64, blocks of entropy taken u64, request u8 (0 none, 1 power-off,
+ *   hub     "HUB ", seed u64, blocks of entropy taken u64, ticks behind the host u64, request u8 (0 none, 1 power-off,
  *           2 reboot, 3 failure) and its code u32, devices u16, then for each by address: alarm
  *           u64 (all ones: none), left work undone u8
  *   htif    "HTIF", speaks it u8, tohost u64, fromhost u64, a command is left u8
@@ -34,6 +34,8 @@ const REQUESTS = [null, "poweroff", "reboot", "failure"] as const;
 export interface HubFacts {
   readonly seed: bigint;
   readonly entropyCounter: number;
+  /** What of host time the machine has not seen, in ticks. */
+  readonly behindTicks: number;
   readonly request: MachineRequest | null;
   /** One for each device, in order of address. */
   readonly entries: readonly HubEntry[];
@@ -44,6 +46,7 @@ export function saveHub(facts: HubFacts): DeviceSection {
   const { request } = facts;
   writer.u64(facts.seed);
   writer.u53(facts.entropyCounter);
+  writer.u53(facts.behindTicks);
   writer.u8(REQUESTS.indexOf(request?.kind ?? null));
   writer.u32(request !== null && "code" in request ? request.code : 0);
   writer.u16(facts.entries.length);
@@ -59,6 +62,7 @@ export function readHub(section: DeviceSection, devices: number): HubFacts {
   const reader = new SectionReader(section, HUB, "HUB ", 1);
   const seed = reader.u64();
   const entropyCounter = reader.u53();
+  const behindTicks = reader.u53();
   const kind = REQUESTS[reader.u8(REQUESTS.length - 1)];
   const code = reader.u32();
   const count = reader.u16(DEVICES_MAX);
@@ -67,7 +71,7 @@ export function readHub(section: DeviceSection, devices: number): HubFacts {
   while (entries.length < count) entries.push({ alarm: reader.ticks(), isLeft: reader.flag() });
   reader.end();
   const request = kind === null ? null : kind === "reboot" ? { kind } : { kind, code };
-  return { seed, entropyCounter, request, entries };
+  return { seed, entropyCounter, behindTicks, request, entries };
 }
 
 /** What a program that speaks HTIF is at. */
