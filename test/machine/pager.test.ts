@@ -134,7 +134,7 @@ for (const [guest, config] of Object.entries(GUESTS)) {
       lazy.resume();
       assert.is((await lazy.run(60_000)).kind, "budget");
       assert.ok(pager.reads > 3, `${pager.reads} pages were read`);
-      if (kind === "at the second attempt") assert.ok(errors.length > 1, "it was told");
+      if (kind === "at the second attempt") assert.ok(errors.length > 0, "it was told");
       else assert.is(errors.length, 0);
       const rest = [...capture.root.pages()].flatMap((batch) => [...batch]);
       for (const page of rest) {
