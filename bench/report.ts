@@ -3,7 +3,8 @@
  *
  * Used by run, suites, compare.
  * Holds   `ratio` is Rivulet's speed over the rival's when more is better, and Rivulet's cost over
- *         the rival's where `aim` is below `must`; SPECIFICATION.md says which case is which.
+ *         the rival's where `aim` is below `must`; SPECIFICATION.md says which case is which. A
+ *         case with a promise and without a ratio promises its own figure, in its unit.
  */
 import Table from "cli-table3";
 import {
@@ -110,6 +111,35 @@ export function figureOf({ suite, case: name, unit, values, isMoreBetter }: Figu
   return {
     ...{ suite, case: name, unit, value: middle, p50: middle, p99: tail, n, rivals: [] },
     ...{ ratio: null, interval: null, must: null, aim: null, meets: "aim" },
+  };
+}
+
+/** A figure that promises something by itself, whatever stands beside it: less is better. */
+export interface Promised extends Omit<Figure, "isMoreBetter"> {
+  /** What the promise is about: the median (0.5, default) or a higher quantile. */
+  part?: number;
+  must: number;
+  aim: number;
+  rivals?: readonly { name: string; value: number }[];
+}
+
+/** Summarises a figure that promises something; a quantile needs the samples to speak of it. */
+export function promisedOf(figure: Promised): CaseResult {
+  const { values, part = 0.5, must, aim } = figure;
+  if (part > 0.5 && values.length < P99_SAMPLES_MIN) {
+    throw new RangeError(`${figure.case}: a quantile of ${values.length} samples`);
+  }
+  const value = quantile(values, part);
+  const own = part === 0.5 ? medianInterval(values) : { low: value, high: value };
+  return {
+    ...figureOf({ ...figure, isMoreBetter: false }),
+    value: rounded(value),
+    rivals: (figure.rivals ?? []).map(({ name, value: rival }) => ({
+      name,
+      value: rounded(rival),
+    })),
+    interval: [rounded(own.low), rounded(own.high)],
+    ...{ must, aim, meets: meets(value, own, { must, aim }) },
   };
 }
 
