@@ -227,6 +227,21 @@ test("an escape sequence that is cut where following begins is left out", () =>
     assert.is(await following, 130);
   }));
 
+test("a run whose machine is taken away by another says so, however that was done", () =>
+  withShell(async (shell) => {
+    for (const line of ["vm destroy builtin", "vm destroy builtin --keep"]) {
+      shell.said.err = "";
+      const run = runWords(["run", "--clock", "host", ...BUILTIN], shell, "");
+      const isRunning = () => shell.fleet.vms.some((vm) => vm.isRunning);
+      for (let round = 0; !isRunning() && round < 1000; round++) {
+        await new Promise<void>((resolve) => shell.world.after(5, resolve));
+      }
+      assert.is(await at(shell, line), 0);
+      assert.equal([await run, shell.said.err], [1, "builtin was destroyed\n"], line);
+      assert.is(await machines(shell), 0);
+    }
+  }));
+
 test("any length of text and of interval will do", () =>
   withShell(async (shell) => {
     await shell.need("vm create web --guest builtin --memory 16M --start");

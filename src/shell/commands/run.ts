@@ -197,19 +197,18 @@ async function drive(vm: Vm, call: Call): Promise<{ result: Result; text?: strin
     await vm.boot();
     if (signal.aborted) abort();
     await openRunGdb(vm, call, () => leave(0));
-    disconnect = await connect(vm.machine, call, leave);
+    const { machine } = vm;
+    disconnect = await connect(machine, call, leave);
     const begin = world.monotonicMs();
     const result: RunResult =
       left === null ? await vm.run(call.number("max-instructions")) : { kind: "stopped" };
     const ms = world.monotonicMs() - begin;
     disconnect();
     await streams.flush();
-    const { status, text } = vm.isRemoved
-      ? { status: 1, text: `${vm.name} was destroyed` }
-      : statusOf(result);
+    if (machine.isDisposed) throw new CommandFailed(left ?? 1, null, `${vm.name} was destroyed`);
+    const { status, text } = statusOf(result);
     const end = { kind: result.kind, status: left ?? status };
-    if (vm.isRemoved) throw new CommandFailed(end.status, null, text ?? "");
-    return { result: report(vm.machine, call, end, ms), text };
+    return { result: report(machine, call, end, ms), text };
   } finally {
     disconnect();
     signal.removeEventListener("abort", abort);
