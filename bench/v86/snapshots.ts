@@ -4,9 +4,17 @@
  * Used by suites/fork.ts and suites/snapshot.ts.
  * Holds   the times are those that the process measures around v86's own calls.
  */
-import type { Console } from "../process.ts";
+import { fileURLToPath } from "node:url";
+import type { Command, Console } from "../process.ts";
+import type { V86Guest } from "./guest.ts";
 
 const SECONDS_MAX = 120;
+const MACHINE = fileURLToPath(new URL("machine.js", import.meta.url));
+
+/** v86 on a guest, its serial line on the standard streams. */
+export function v86Command({ kernel, initrd, bios, vgaBios }: V86Guest): Command {
+  return [process.execPath, MACHINE, kernel, initrd, bios, vgaBios, "console=ttyS0"];
+}
 
 /** What one call took, and how large the state was. */
 export interface StateTimes {
