@@ -51,10 +51,12 @@ export class GdbServer {
         refuse(`${machine.name} is ${machine.state}`);
         return;
       }
-      this.#session = new GdbSession(peer, target, () => {
+      const session = new GdbSession(peer, target, () => {
         this.#session = null;
         this.#options.say?.(`gdb: detached from ${machine.name}`);
       });
+      if (session.isOver) return;
+      this.#session = session;
       this.#options.say?.(`gdb: attached to ${machine.name}`);
     } catch (error) {
       if (!(error instanceof VmError)) throw error;

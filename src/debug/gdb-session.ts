@@ -9,7 +9,7 @@
  *         the connection is over, the points are gone and the machine goes on, as QEMU does it.
  */
 import { VmError } from "../errors.ts";
-import type { DebugPoints } from "../machine/debug-points.ts";
+import { type DebugPoints, isSameWatch } from "../machine/debug-points.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { DebugStop, RunResult } from "../machine/result.ts";
 import {
@@ -156,6 +156,11 @@ export class GdbSession {
     return 0;
   }
 
+  /** True once it has ended; it may have before it was made, when the peer was gone already. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Ends the session: points away, machine running. */
   close(): void {
     if (this.#isOver) return;
@@ -175,7 +180,8 @@ export class GdbSession {
   // ---- bytes ----
 
   #take(bytes: Uint8Array): void {
-    if (!this.#isGdb && !FIRST_BYTES.includes(String.fromCharCode(bytes[0]))) {
+    const isStranger = !this.#isGdb && !FIRST_BYTES.includes(String.fromCharCode(bytes[0]));
+    if (isStranger || this.#machine.isDisposed) {
       this.close();
       return;
     }
@@ -478,13 +484,16 @@ export class GdbSession {
     this.#tell(this.#stopReply(SIGNAL_TRAP, this.#reasonOf(stop)));
   }
 
+  /** Why, for points of this gdb: it passes over a report of one that it did not set. */
   #reasonOf({ cause, address, watchpoint }: DebugStop): string {
-    if (cause === "watchpoint") {
+    if (cause === "watchpoint" && watchpoint !== undefined) {
+      const isOurs = this.#hardware.watchpoints.some((one) => isSameWatch(one, watchpoint));
       const kinds = { write: "watch", read: "rwatch", access: "awatch" } as const;
-      return `${kinds[watchpoint?.kind ?? "access"]}:${address.toString(16)};`;
+      return isOurs ? `${kinds[watchpoint.kind]}:${address.toString(16)};` : "";
     }
     if (cause !== "breakpoint") return "";
-    return this.#hardware.breakpoints.includes(address) ? "hwbreak:;" : "swbreak:;";
+    if (this.#hardware.breakpoints.includes(address)) return "hwbreak:;";
+    return this.#software.breakpoints.includes(address) ? "swbreak:;" : "";
   }
 
   /** A stop of the hart looked at, with the registers that gdb asks for next anyhow. */

@@ -216,6 +216,23 @@ test("breakpoints, steps, ranges, watchpoints and Ctrl-C", async () => {
   machine.dispose();
 });
 
+test("a point that gdb did not set stops as a signal: gdb passes over break reports not its own", async () => {
+  const { client, machine } = await open();
+  const points = machine.debugger.openPoints();
+  points.setBreakpoint(BigInt(LOOP));
+  assert.match(await client.ask("vCont;c"), /^T05thread:1;2:/);
+  assert.is(await pcOf(client), BigInt(LOOP));
+  points.clear();
+  const cell = BigInt(KERNEL + 0x4000 - 16);
+  points.setWatchpoint(cell, 4, "write");
+  assert.match(await client.ask("vCont;c"), /^T05thread:1;2:/);
+  assert.is(await pcOf(client), BigInt(LOOP + 8));
+  assert.is(await client.ask(`Z2,${cell.toString(16)},4`), "OK");
+  assert.match(await client.ask("vCont;c"), `watch:${cell.toString(16)};`);
+  points.close();
+  client.drop();
+});
+
 test("without acknowledgements none are sent, with them the last packet comes again", async () => {
   const { client } = await open();
   await client.ask("qC");
@@ -247,6 +264,26 @@ test("a machine that ends under gdb ends the session", async () => {
   machine.dispose();
   assert.ok(client.isClosed);
   assert.match(said.at(-1) ?? "", /detached/);
+});
+
+test("a session does not outlast a machine that is disposed of after its end", async () => {
+  const { client, machine, server } = await open(imageProgram(emitPoweroff));
+  assert.is(await client.ask("vCont;c"), "W00");
+  machine.dispose();
+  client.send("g");
+  assert.ok(client.isClosed);
+  assert.not(server.isAttached);
+});
+
+test("a connection that is over before it is taken leaves room for the next", async () => {
+  const { client, machine, server } = await open();
+  client.drop();
+  const gone = new GdbClient();
+  const peer = { ...gone.peer, pendingBytes: 0, onClose: (listener: () => void) => listener() };
+  server.accept(peer);
+  assert.not(server.isAttached);
+  assert.is(machine.state, "running");
+  machine.dispose();
 });
 
 test("kill ends the machine, reset starts it again", async () => {
