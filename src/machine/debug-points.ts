@@ -11,6 +11,7 @@ import { VmError } from "../errors.ts";
 
 const ADDRESS_LAST = (1n << 64n) - 1n;
 const WATCH_BYTES_MAX = 1 << 20;
+const WATCH_KINDS: readonly WatchKind[] = ["read", "write", "access"];
 
 const hex = (value: bigint) => `0x${value.toString(16)}`;
 
@@ -90,6 +91,10 @@ export class DebugPoints {
     if (!Number.isInteger(bytes) || bytes < 1 || bytes > WATCH_BYTES_MAX || last > ADDRESS_LAST) {
       const accepted = `accepted are 1 to ${WATCH_BYTES_MAX} below 2^64`;
       throw new VmError("bad-argument", `watchpoint ${hex(address)}, ${bytes} bytes: ${accepted}`);
+    }
+    if (!WATCH_KINDS.includes(kind)) {
+      const accepted = `accepted are ${WATCH_KINDS.join(", ")}`;
+      throw new VmError("bad-argument", `watchpoint of kind "${String(kind)}": ${accepted}`);
     }
     const watch = { address, bytes, kind };
     if (this.#watches.some((one) => isSameWatch(one, watch))) return false;

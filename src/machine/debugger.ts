@@ -67,6 +67,7 @@ export interface StepSignal {
 }
 
 const PAGE_BYTES = 4096;
+const READ_BYTES_MAX = 1 << 30;
 const PRIVILEGES: Record<number, "U" | "S" | "M"> = { [PRIV_U]: "U", [PRIV_S]: "S", [PRIV_M]: "M" };
 
 const hex = (value: bigint | number) => `0x${value.toString(16)}`;
@@ -330,9 +331,13 @@ export class Debugger {
 
   /**
    * Copies guest memory; pages never written are zeros. Shorter than asked for where an address
-   * leads nowhere or to a device, which is not read: reading could change it.
+   * leads nowhere or to a device, which is not read: reading could change it. At most 1 GiB at a
+   * time; throws "bad-argument".
    */
   readMemory(address: bigint, bytes: number, space: MemorySpace = {}): Uint8Array {
+    if (!Number.isInteger(bytes) || bytes < 0 || bytes > READ_BYTES_MAX) {
+      throw new VmError("bad-argument", `${bytes} bytes: accepted are 0 to ${READ_BYTES_MAX}`);
+    }
     const { memory } = this.#machine.view;
     const target = new Uint8Array(bytes);
     const done = this.#pieces(address, bytes, space, (physical, at, count) =>

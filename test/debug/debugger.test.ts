@@ -167,6 +167,9 @@ test("registers, CSRs and memory are read and written", async () => {
   assert.equal([...dbg.readMemory(far, 4)], [1, 2, 3, 4]);
   const end = BigInt(RAM_BASE + 16 * 1024 * 1024);
   assert.is(dbg.readMemory(end - 2n, 4).length, 2);
+  for (const bytes of [-1, 0.5, Number.NaN, 2 ** 40]) {
+    throwsCode(() => dbg.readMemory(far, bytes), "bad-argument", /accepted are 0 to 1073741824/);
+  }
   throwsCode(() => dbg.writeMemory(end - 2n, new Uint8Array(4)), "bad-argument", /outside RAM/);
   assert.equal(dbg.translate(0, BODY).physical, BODY);
   machine.dispose();
@@ -200,6 +203,8 @@ test("owners take away their own points only, and limits are told", async () => 
   for (let at = 1n; at < 128n; at++) dbg.points.setBreakpoint(at * 0x1000n);
   throwsCode(() => dbg.points.setBreakpoint(0x2n), "limit", /at most 128/);
   throwsCode(() => dbg.points.setWatchpoint(0n, 0, "read"), "bad-argument", /accepted are 1 to/);
+  const kind = "store" as "write";
+  throwsCode(() => dbg.points.setWatchpoint(0n, 8, kind), "bad-argument", /read, write, access/);
   machine.dispose();
   dbg.points.close();
 });
