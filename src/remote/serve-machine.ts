@@ -3,8 +3,8 @@
  *
  * Owns    one host with one machine, and the count of output that the page has not taken.
  * Used by src/browser-worker.ts.
- * Holds   with more than OUTPUT_BYTES_MAX of output not taken no slice begins, so that a guest that
- *         floods its console fills no queue. The guest cannot tell.
+ * Holds   with more than OUTPUT_BYTES_MAX of output not taken machine time stands still, so that a
+ *         guest that floods its console fills no queue. The guest cannot tell.
  */
 import type { BlockBackend } from "../device/block/contract.ts";
 import { VmError } from "../errors.ts";
@@ -41,46 +41,28 @@ const EVENTS: Readonly<Record<keyof MachineEvents, true>> = {
   stop: true,
 };
 
-/** Counts what was sent and not taken; `room` settles when there is room for more. */
+/** Counts what was sent and not taken, and holds the machine while that is too much. */
 class OutputGate {
   #pending = 0;
-  #isAdmitted = false;
-  #wake: (() => void) | null = null;
+  #letGo: (() => void) | null = null;
 
-  sent(count: number): void {
+  /** `hold` keeps machine time still until a promise settles. */
+  sent(count: number, hold: (work: Promise<void>) => void): void {
     this.#pending += count;
+    if (this.#pending <= OUTPUT_BYTES_MAX || this.#letGo !== null) return;
+    hold(
+      new Promise((resolve) => {
+        this.#letGo = resolve;
+      }),
+    );
   }
 
   taken(count: number): void {
     this.#pending -= count;
-    this.#wake?.();
+    if (this.#pending > OUTPUT_BYTES_MAX) return;
+    this.#letGo?.();
+    this.#letGo = null;
   }
-
-  /** Lets one round pass without room: who is told to stop does not wait for a reader. */
-  admit(): void {
-    this.#isAdmitted = true;
-    this.#wake?.();
-  }
-
-  async room(): Promise<void> {
-    while (this.#pending > OUTPUT_BYTES_MAX && !this.#isAdmitted) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    this.#isAdmitted = false;
-    this.#wake = null;
-  }
-}
-
-/** The same platform; going round its event loop includes waiting for room. */
-function paced(platform: Platform, gate: OutputGate): Platform {
-  return Object.assign(Object.create(platform) as Platform, {
-    async yieldToEventLoop(): Promise<void> {
-      await platform.yieldToEventLoop();
-      await gate.room();
-    },
-  });
 }
 
 type Calls = {
@@ -109,7 +91,7 @@ class MachineServer {
   readonly #calls: Calls = {
     create: async ({ disks = [], ...config }, options) => {
       if (this.#host !== null) throw new VmError("bad-state", "one worker has one machine");
-      const platform = paced(this.#world.platform(options), this.#gate);
+      const platform = this.#world.platform(options);
       const { arenaBytes } = options;
       this.#host = await Host.create({ platform, arenaBytes, machinesMax: 1 });
       const open = (source: unknown) => this.#world.openBlock(source);
@@ -119,10 +101,7 @@ class MachineServer {
     },
     boot: () => this.#machine.boot(),
     run: (budget) => this.#machine.run(budget),
-    stop: () => {
-      this.#machine.stop();
-      this.#gate.admit();
-    },
+    stop: () => this.#machine.stop(),
     pause: (reason) => this.#machine.pause(reason),
     resume: () => this.#machine.resume(),
     openInput: () => this.#machine.console.openInput(),
@@ -136,7 +115,7 @@ class MachineServer {
 
   #connect(machine: Machine): void {
     machine.console.onOutput((bytes) => {
-      this.#gate.sent(bytes.length);
+      this.#gate.sent(bytes.length, (work) => machine.devices.hub.hold(work));
       this.#send({ kind: "output", bytes }, [bytes.buffer as ArrayBuffer]);
     });
     for (const event of Object.keys(EVENTS) as (keyof MachineEvents)[]) {

@@ -139,26 +139,46 @@ test("a listener that is slow holds the guest up, and loses nothing", async () =
   machine.dispose();
 });
 
-test("a machine whose output nobody takes can be stopped", async () => {
+/** A machine that stands because nobody takes its output. */
+async function flooded() {
   const { machine } = await connect({ ...CONFIG, consoleInput: "open" });
   machine.console.onOutput((bytes) => {
     if (bytes.includes(0x3e)) machine.console.write("help\n".repeat(10));
     return new Promise(() => {});
   });
   await machine.boot();
-  let result: unknown = null;
-  void machine.run().then((end) => {
-    result = end;
-  });
+  const run = machine.run();
   let last = -1;
   for (let round = 0; round < 1_000_000; round++) {
     const { instructions } = await machine.stats();
     if (instructions === last && instructions > 1_000_000) break;
     last = instructions;
   }
-  await machine.stop();
+  return { machine, run };
+}
+
+/** What work comes to within so many answers of the machine; null when it does not. */
+async function soon<T>(machine: RemoteMachine, work: Promise<T>): Promise<T | null> {
+  let result: T | null = null;
+  void work.then((value) => {
+    result = value;
+  });
   for (let round = 0; result === null && round < 10_000; round++) await machine.stats();
-  assert.equal(result, { kind: "stopped" });
+  return result;
+}
+
+test("a machine whose output nobody takes can be stopped", async () => {
+  const { machine, run } = await flooded();
+  await machine.stop();
+  assert.equal(await soon(machine, run), { kind: "stopped" });
+  machine.dispose();
+});
+
+test("who waits for a guest whose output nobody takes waits no longer than was said", async () => {
+  const { machine, run } = await flooded();
+  await machine.stop();
+  await run;
+  assert.is(await soon(machine, codeOf(machine.ready({ timeoutMs: 1 }))), "timeout");
   machine.dispose();
 });
 
