@@ -177,6 +177,7 @@ export class GuestExec {
     const begin = this.#platform.monotonicMs();
     return this.#wait(signal, async (patience) => {
       const way = await this.#way(patience, timeoutMs ?? READY_MS);
+      if (patience.error !== null) throw patience.error; // it must not even begin
       const passedMs = this.#platform.monotonicMs() - begin;
       const leftMs = timeoutMs === undefined ? null : Math.max(0, timeoutMs - passedMs);
       if (way === "agent") return this.#byAgent(prepared, leftMs, patience);

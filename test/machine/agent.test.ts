@@ -431,6 +431,21 @@ test("a guest that takes no commands is waited for as long as was said", async (
   });
 });
 
+test("a command whose signal was aborted before is not begun", async () => {
+  await withSilent(async (machine) => {
+    const { agent } = machine.devices;
+    let bytes = 0;
+    agent?.connect({ inputRoom: 1 << 20, offer: (piece) => (bytes += piece.length) });
+    agent?.take(HELLO);
+    assert.is(await machine.ready(), "agent");
+    const gone = new AbortController();
+    gone.abort();
+    assert.match(await errorOf(machine.exec("x", { signal: gone.signal })), /^aborted: /);
+    agent?.pump();
+    assert.is(bytes, 0);
+  });
+});
+
 test("waiting ends with an abort, a stop, the machine's end", async () => {
   await withSilent(async (machine) => {
     const gone = new AbortController();
