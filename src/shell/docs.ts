@@ -10,7 +10,7 @@ import { exampleOf, FAMILIES, optionHelp, pairs, usageOf } from "./render.ts";
 
 /** The parts of JSON Schema that zod makes of our shapes. */
 interface Schema {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly Schema[];
@@ -22,15 +22,18 @@ interface Schema {
 }
 
 function shapeOf(schema: Schema): string {
+  const { type } = schema;
+  // one of several simple types, such as "string or null"
+  if (typeof type === "object") return type.map((one) => shapeOf({ type: one })).join(" | ");
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices !== undefined) return choices.map(shapeOf).join(" | ");
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum !== undefined) return schema.enum.map((one) => JSON.stringify(one)).join(" | ");
-  if (schema.type === "array") {
+  if (type === "array") {
     const item = shapeOf(schema.items ?? {});
     return item.includes(" | ") ? `(${item})[]` : `${item}[]`;
   }
-  if (schema.type === "object") {
+  if (type === "object") {
     const fields = Object.entries(schema.properties ?? {}).map(([name, value]) => {
       const key = /^\w+$/.test(name) ? name : JSON.stringify(name);
       return `${key}${schema.required?.includes(name) === true ? "" : "?"}: ${shapeOf(value)}`;
@@ -39,7 +42,7 @@ function shapeOf(schema: Schema): string {
     if (typeof others === "object" && fields.length === 0) return `{ [name]: ${shapeOf(others)} }`;
     return fields.length === 0 ? "{}" : `{ ${fields.join(", ")} }`;
   }
-  return schema.type === "integer" ? "number" : (schema.type ?? "any");
+  return type === "integer" ? "number" : (type ?? "any");
 }
 
 /** A zod schema as a type: `{ name: string, harts: number }[]`. */

@@ -4,9 +4,10 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { z } from "zod";
+import { z } from "zod";
 import { commandName } from "../../src/shell/call.ts";
 import type { CommandSpec } from "../../src/shell/command.ts";
+import { shapeText } from "../../src/shell/docs.ts";
 import { COMMANDS } from "../../src/shell/registry.ts";
 import { commandHelp, FAMILIES } from "../../src/shell/render.ts";
 import { ELSEWHERE, EXPECTED_STATUS, prepare, setUp } from "./cases.ts";
@@ -77,6 +78,19 @@ test("each has help with an example of itself, a summary in the common form, a f
       assert.is(value === undefined, kind === undefined, `${name} --${option}: value without kind`);
     }
   }
+});
+
+test("shapes are types as they are written", () => {
+  const shape = z.object({
+    name: z.string().nullable(),
+    ends: z.array(z.number().nullable()).optional(),
+    kind: z.enum(["a", "b"]).nullable(),
+    rest: z.record(z.string(), z.int()),
+  });
+  const text =
+    '{ name: string | null, ends?: (number | null)[], kind: "a" | "b" | null, rest: { [name]: number } }';
+  assert.is(shapeText(shape), text);
+  for (const { result } of COMMANDS) assert.not.match(shapeText(result), /,\w|any|unknown/);
 });
 
 test("names are unique", () => {

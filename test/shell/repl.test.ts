@@ -225,6 +225,16 @@ test("a script of quick commands notices that its reader is gone, and Ctrl-C", a
   assert.not(existsSync(marker), "it went on to the end");
 });
 
+test("output that finds no room is told, and the status says so", async () => {
+  const script = join(folder, "full.rv");
+  writeFileSync(script, "echo one\necho two\n");
+  for (const args of ["capabilities --json", `-f ${script}`]) {
+    const line = `"${process.execPath}" "${CLI}" ${args} >/dev/full`;
+    const { status, stderr } = await runToEnd(["bash", "-c", line], SECONDS_MAX);
+    assert.equal([status, stderr], [1, "rivulet: standard output: no space is left\n"]);
+  }
+});
+
 test("what only a signal can end waits for it", async () => {
   const script = join(folder, "waits.rv");
   writeFileSync(script, "vm create web --guest builtin\necho ready\nvm wait web\n");

@@ -3,7 +3,8 @@
  *
  * Owns    the terminal's raw mode: it is undone however the process ends.
  * Used by src/cli.ts.
- * Holds   a reader that went away (EPIPE) is told to the listener and never thrown.
+ * Holds   a reader that went away (EPIPE) is told to the listener and never thrown; output that is
+ *         lost for another reason is told to the person, too.
  */
 import { watchReader } from "./reader-watch.ts";
 
@@ -49,6 +50,15 @@ function listen(onInput: (bytes: Uint8Array | null) => void): () => void {
   };
 }
 
+/** What was printed is not where it should be: a full disk, say. The process ends with 1. */
+function failOutput({ code, message }: NodeJS.ErrnoException): void {
+  const why = code === "ENOSPC" ? "no space is left" : message;
+  process.stderr.write(`rivulet: standard output: ${why}\n`);
+  process.once("exit", () => {
+    process.exitCode = 1;
+  });
+}
+
 /** The console of a run on this process's standard streams. */
 export function standardStreams() {
   const { stdin, stdout, stderr } = process;
@@ -60,7 +70,11 @@ export function standardStreams() {
     for (const listener of [...listeners]) listener();
     listeners.clear();
   };
-  stdout.on("error", broke);
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // a reader that went away is told by the status alone
+    if (error.code !== "EPIPE" && !isBroken) failOutput(error);
+    broke();
+  });
   stderr.on("error", () => {});
   // a terminal that has gone away must not keep the process from ending
   stdin.on("error", () => {});
