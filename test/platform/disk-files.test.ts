@@ -107,6 +107,20 @@ test("an aborted disk leaves nothing, and what it was to replace", async () => {
   });
 });
 
+test("two that make one disk at the same time do not touch each other's", async () => {
+  await inFolder(async (folder) => {
+    const path = join(folder, "disk");
+    const controller = new AbortController();
+    const { signal } = controller;
+    const options = { isPreallocated: true, onPercent: () => controller.abort() };
+    const whole = createDiskFile(path, 8 * MEBIBYTE, { isPreallocated: true });
+    const aborted = createDiskFile(path, 8 * MEBIBYTE, { ...options, signal });
+    await refusal(aborted, "io");
+    await whole;
+    assert.equal([readdirSync(folder), allocated(path)], [["disk"], 8 * MEBIBYTE]);
+  });
+});
+
 test("facts tell one file from another, whatever the path", async () => {
   await inFolder(async (folder) => {
     const [a, b, hard, soft] = ["a", "b", "hard", "soft"].map((name) => join(folder, name));

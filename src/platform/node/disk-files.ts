@@ -11,6 +11,7 @@ import type { BigIntStats } from "node:fs";
 import { type FileHandle, link, open, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { VmError } from "../../errors.ts";
+import { draftOf } from "./files.ts";
 
 /** A disk's file. */
 export interface DiskFileFacts {
@@ -138,7 +139,7 @@ export async function createDiskFile(
   options: DiskFileOptions,
 ): Promise<void> {
   const isReplacing = options.isReplacing ?? false;
-  const draft = `${path}.${process.pid}.new`;
+  const draft = draftOf(path);
   try {
     await checkPlace(path, isReplacing);
     if (options.isPreallocated) await checkRoom(path, bytes);

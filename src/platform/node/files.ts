@@ -47,13 +47,20 @@ function writeError(path: string, cause: unknown): VmError {
   return new VmError("io", `${path}: ${WRITE_REASONS[code] ?? message}`, { cause });
 }
 
+let drafts = 0;
+
+/** A name beside `path` that nobody else writes to, for what becomes `path` when it is whole. */
+export function draftOf(path: string): string {
+  return `${path}.${process.pid}-${++drafts}.new`;
+}
+
 /**
  * Writes a file as a whole: its old content, or the new one, is there at any time. Pipes and
  * devices are written as they are. Throws VmError "io".
  */
 export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<void> {
   const absolute = resolve(path);
-  const draft = `${absolute}.${process.pid}.new`;
+  const draft = draftOf(absolute);
   try {
     const found = await stat(absolute).catch(() => null);
     if (found !== null && !found.isFile()) {
