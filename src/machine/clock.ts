@@ -23,11 +23,17 @@ const SLOTS_PER_TICK = 10;
 /** The estimate within a slice runs ahead of the host by this much at most. */
 const SPAN_TICKS = 8 * TICKS_PER_MS;
 /**
- * Machine time catches up with a gap in steps of 2 s, one before each slice and one whenever every
- * hart waits, so that each timer of the guest comes and its watchdogs (4 s and more) are fed: an
- * hour at once would look like a machine that hung for an hour.
+ * Machine time catches up with a gap in steps: whenever every hart waits, to the next timer or as
+ * far as a step goes; and before a slice when the guest did not wait in the last one. So each timer
+ * of the guest comes and its watchdogs (4 s and more) are fed: an hour at once would look like a
+ * machine that hung for an hour. Linux says that its deadline scheduler lags when a step is longer
+ * than a second; only gaps of more than some hours have such.
  */
-const CATCH_UP_TICKS = 2000 * TICKS_PER_MS;
+const STEP_TICKS_MIN = 250 * TICKS_PER_MS;
+const STEP_TICKS_MAX = 2000 * TICKS_PER_MS;
+const STEPS = 14_400;
+/** Slots of each hart between two steps. */
+const STEP_SLOTS = 100_000;
 const RATE_ONE = 65536;
 /** 100 MIPS until measured. */
 const RATE_START = RATE_ONE / SLOTS_PER_TICK;
@@ -53,6 +59,10 @@ export interface MachineClock {
   adopt(view: MachineView, ticks: number, gapTicks: number): void;
   /** True while machine time has a gap to catch up with: an idle machine does not wait. */
   readonly isBehind: boolean;
+  /** Before a slice: a step of that, unless the guest waits now and then; slots to follow at most. */
+  catchUp(view: MachineView): number;
+  /** Every hart waits, for `ticks` at the latest: a step of that. */
+  catchUpIdle(view: MachineView, ticks: number): void;
   /** What of host time this machine has not seen: a gap that it catches up with, a pause. */
   readonly behindTicks: number;
 }
@@ -62,6 +72,10 @@ class VirtualClock implements MachineClock {
   readonly kind = "virtual";
   readonly isBehind = false;
   readonly behindTicks = 0;
+  catchUp(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+  catchUpIdle(): void {}
   /** Its time is in the core's blocks. */
   adopt(): void {}
   start(): void {}
@@ -86,6 +100,9 @@ class HostClock implements MachineClock {
   #lastSlots = 0;
   /** What machine time has to catch up with. */
   #gapTicks = 0;
+  #stepTicks = STEP_TICKS_MIN;
+  /** Every hart has waited since the last slice began. */
+  #hasIdled = false;
   /** When it last stopped; null before it first ran. */
   #stoppedMs: number | null = null;
 
@@ -119,15 +136,33 @@ class HostClock implements MachineClock {
 
   adopt(view: MachineView, ticks: number, gapTicks: number): void {
     this.#gapTicks = gapTicks;
+    this.#stepTicks = Math.min(STEP_TICKS_MAX, Math.max(STEP_TICKS_MIN, gapTicks / STEPS));
     view.setHostTime(ticks, this.#rate, 0);
     if (this.#isRunning) this.start(view);
   }
 
-  update(view: MachineView): void {
-    if (!this.#isRunning) return;
-    const step = Math.min(this.#gapTicks, CATCH_UP_TICKS);
+  catchUp(view: MachineView): number {
+    if (!this.isBehind) return Number.POSITIVE_INFINITY;
+    // a step in the midst of an interrupt handler looks like one that took so long
+    if (!this.#hasIdled) this.#step(view, this.#stepTicks);
+    this.#hasIdled = false;
+    return STEP_SLOTS * view.harts.length;
+  }
+
+  catchUpIdle(view: MachineView, ticks: number): void {
+    this.#hasIdled = true;
+    this.#step(view, Math.min(this.#stepTicks, Math.max(1, Math.ceil(ticks - view.ticks))));
+  }
+
+  #step(view: MachineView, ticks: number): void {
+    const step = Math.min(this.#gapTicks, ticks);
     this.#gapTicks -= step;
     this.#zeroMs -= step / TICKS_PER_MS;
+    this.update(view);
+  }
+
+  update(view: MachineView): void {
+    if (!this.#isRunning) return;
     const nowMs = this.#platform.monotonicMs();
     this.#measure(nowMs, view.slots);
     const ticks = Math.floor((nowMs - this.#zeroMs) * TICKS_PER_MS);

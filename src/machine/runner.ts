@@ -105,7 +105,7 @@ export class Runner {
     const { view, hub, clock } = this.parts;
     clock.update(view);
     hub.beginSlice();
-    for (let left = slots; left > 0 && !hub.isTired; ) {
+    for (let left = Math.min(slots, clock.catchUp(view)); left > 0 && !hub.isTired; ) {
       const due = this.#due(target);
       if (due !== null) return due;
       let share = Math.min(left, target - view.retired);
@@ -230,7 +230,11 @@ export class Runner {
     if (view.retired >= target) return null;
     clock.update(view);
     const next = Math.min(view.idleUntil, hub.nextAlarm);
-    if (next <= view.ticks || clock.isBehind) return null;
+    if (next <= view.ticks) return null;
+    if (clock.isBehind) {
+      clock.catchUpIdle(view, next);
+      return null;
+    }
     const until = next <= TIME_END_TICKS ? next : Number.POSITIVE_INFINITY;
     const mayComeInput = console.isInputOpen && console.inputPending === 0;
     if (until === Number.POSITIVE_INFINITY) {
