@@ -59,7 +59,9 @@ interface Entry extends AgentJob {
   readonly resolve: (status: number) => void;
   readonly reject: (error: unknown) => void;
   isAbandoned: boolean;
-  /** Pieces of output that `onOutput` has not taken yet, and their bytes. */
+  /** As the guest was told. */
+  isHeld: boolean;
+  /** Pieces of output that `onOutput` has not taken yet, and what keeping them costs. */
   piecesBehind: number;
   bytesBehind: number;
 }
@@ -70,6 +72,8 @@ export const AGENT_SCRIPT_BYTES_MAX = AGENT_PAYLOAD_BYTES_MAX - 1;
 const WAITING_MAX = 1024;
 /** Output that may come before a job that was told to hold it does. */
 const BEHIND_BYTES_MAX = 16 << 20;
+/** What keeping a piece costs beside its bytes. */
+const PIECE_BYTES = 256;
 const SIGKILL = 9;
 const NONE = new Uint8Array(0);
 
@@ -105,6 +109,8 @@ export class AgentChannel {
   #incoming: Uint8Array<ArrayBuffer> = NONE;
   #incomingUsed = 0;
   readonly #jobs = new Map<number, Entry>();
+  /** Jobs whose guest may have to be told about holding, once it has read what waits for it. */
+  readonly #holdsDue = new Set<Entry>();
   readonly #waiting: Entry[] = [];
   /** Commands of the machine that this one was copied from: they run, and nobody waits for them. */
   readonly #orphans = new Set<number>();
@@ -144,7 +150,7 @@ export class AgentChannel {
     done.catch(() => {}); // whoever started it may have given up waiting
     const entry: Entry = {
       ...{ id, request, done, resolve, reject },
-      ...{ isAbandoned: false, piecesBehind: 0, bytesBehind: 0 },
+      ...{ isAbandoned: false, isHeld: false, piecesBehind: 0, bytesBehind: 0 },
       stdout: new OutputCollector(request, "stdout"),
       stderr: new OutputCollector(request, "stderr"),
       kill: (signal) => this.#kill(entry, signal),
@@ -199,7 +205,7 @@ export class AgentChannel {
   /** Moves bytes to the port as far as it has room. Called at instruction boundaries only. */
   pump(): void {
     const port = this.#port;
-    while (port !== null && this.#outgoing.length > 0) {
+    while (port !== null && this.#hasOutgoing()) {
       const room = port.inputRoom;
       if (room <= 0) return;
       const [first] = this.#outgoing;
@@ -213,6 +219,11 @@ export class AgentChannel {
     }
   }
 
+  #hasOutgoing(): boolean {
+    if (this.#outgoing.length === 0 && this.#holdsDue.size > 0) this.#sendHolds();
+    return this.#outgoing.length > 0;
+  }
+
   /** The guest opened or closed the port: whatever was under way is over. */
   opened(): void {
     this.#isDeaf = false;
@@ -224,6 +235,7 @@ export class AgentChannel {
     this.#incomingUsed = 0;
     this.#outgoing = [];
     this.#outgoingTaken = 0;
+    this.#holdsDue.clear();
     this.#orphans.clear();
     this.#rejectJobs(text);
   }
@@ -245,9 +257,7 @@ export class AgentChannel {
         at === 0 ? piece.subarray(this.#outgoingTaken) : piece,
       ),
       jobs: [
-        ...[...this.#jobs.values()].map(({ id, piecesBehind }) => {
-          return { id, isHeld: piecesBehind > 0 };
-        }),
+        ...[...this.#jobs.values()].map(({ id, isHeld }) => ({ id, isHeld })),
         ...[...this.#orphans].map((id) => ({ id, isHeld: false })),
       ],
     });
@@ -331,7 +341,7 @@ export class AgentChannel {
     if (entry === undefined || entry.isAbandoned) return;
     try {
       const taken = (type === AGENT_OUTPUT ? entry.stdout : entry.stderr).add(payload);
-      if (taken !== undefined) this.#hold(entry, taken, payload.length);
+      if (taken !== undefined) this.#hold(entry, taken, PIECE_BYTES + payload.length);
     } catch (error) {
       this.#fail(entry, error);
     }
@@ -345,18 +355,34 @@ export class AgentChannel {
   /** Whoever takes the output needs time: the rest waits in the guest meanwhile. */
   #hold(entry: Entry, taken: Promise<void>, count: number): void {
     entry.bytesBehind += count;
-    if (entry.piecesBehind++ === 0) this.#send(AGENT_HOLD, entry.id, word(1));
+    if (entry.piecesBehind++ === 0) this.#holdDue(entry);
     if (entry.bytesBehind > BEHIND_BYTES_MAX) {
-      const text = `told to hold it, the guest's agent sent ${entry.bytesBehind} bytes of output`;
+      const pieces = `${entry.piecesBehind} pieces of output`;
+      const text = `told to hold it, the guest's agent sent ${pieces}`;
       this.#fail(entry, new VmError("io", `${text}: accepted are agents that know HOLD`));
       return;
     }
     const goOn = () => {
       entry.bytesBehind -= count;
-      const isLast = --entry.piecesBehind === 0;
-      if (isLast && this.#jobs.get(entry.id) === entry) this.#send(AGENT_HOLD, entry.id, word(0));
+      if (--entry.piecesBehind === 0) this.#holdDue(entry);
     };
     taken.then(goOn, (error) => this.#fail(entry, error));
+  }
+
+  #holdDue(entry: Entry): void {
+    this.#holdsDue.add(entry);
+    this.#onInput();
+  }
+
+  /** However often output came and was taken, a job is told what holds now. */
+  #sendHolds(): void {
+    for (const entry of this.#holdsDue) {
+      const isHeld = entry.piecesBehind > 0;
+      if (this.#jobs.get(entry.id) !== entry || isHeld === entry.isHeld) continue;
+      entry.isHeld = isHeld;
+      this.#outgoing.push(frame(AGENT_HOLD, entry.id, word(isHeld ? 1 : 0)));
+    }
+    this.#holdsDue.clear();
   }
 
   #tell(type: number, job: number, value: number): void {

@@ -274,6 +274,34 @@ test("an agent that holds nothing is not listened to for ever", async () => {
   assert.ok(bytes <= (16 << 20) + AGENT_PAYLOAD_BYTES_MAX, `${bytes}`);
 });
 
+test("small pieces count for what keeping them costs", async () => {
+  const guest = new Guest();
+  guest.channel.take(HELLO);
+  let pieces = 0;
+  const onOutput = () => {
+    pieces++;
+    return new Promise<void>(() => {});
+  };
+  const job = guest.start("x", NONE, { outputBytesMax: Number.POSITIVE_INFINITY, onOutput });
+  const piece = frame(AGENT_OUTPUT, 1, bytesOf("a"));
+  for (let count = 0; count < 100_000; count++) guest.channel.take(piece);
+  assert.match(await errorOf(job.done), /^io: told to hold it/);
+  assert.ok(pieces < 70_000, `${pieces} pieces`);
+});
+
+test("a guest that reads nothing makes no queue of what it is told about holding", async () => {
+  const guest = new Guest();
+  guest.channel.take(HELLO);
+  const onOutput = () => Promise.resolve();
+  guest.start("x", NONE, { outputBytesMax: Number.POSITIVE_INFINITY, onOutput });
+  guest.heard();
+  for (let count = 0; count < 1000; count++) {
+    guest.channel.take(frame(AGENT_OUTPUT, 1, bytesOf("a")));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(holds(guest).length <= 1);
+});
+
 test("what runs is over when the port closes or the agent begins anew", async () => {
   for (const end of ["closed", "hello"]) {
     const guest = new Guest();
