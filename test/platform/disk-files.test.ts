@@ -84,6 +84,8 @@ test("what is there stays unless it is to be replaced", async () => {
     assert.match(await refusal(place, "bad-file"), /not a file/);
     const nowhere = createDiskFile(join(folder, "none", "disk"), 512, {});
     assert.match(await refusal(nowhere, "io"), /no such file or folder/);
+    const below = createDiskFile(join(path, "disk"), 512, {});
+    assert.match(await refusal(below, "io"), /a part of the path is no folder/);
     const huge = createDiskFile(join(folder, "huge"), 2 ** 52, { isPreallocated: true });
     assert.match(await refusal(huge, "io"), /4503599627370496 bytes are wanted, \d+ are free/);
     assert.equal(readdirSync(folder).sort(), ["disk", "folder"]);

@@ -152,7 +152,7 @@ export async function createDiskFile(
     }
     await publish(draft, path, isReplacing);
   } catch (cause) {
-    await rm(draft, { force: true });
+    await rm(draft, { force: true }).catch(() => {});
     throw failure(path, cause);
   }
 }

@@ -70,7 +70,7 @@ export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<v
     await writeFile(draft, bytes);
     await rename(draft, absolute);
   } catch (cause) {
-    await rm(draft, { force: true });
+    await rm(draft, { force: true }).catch(() => {});
     throw writeError(path, cause);
   }
 }
