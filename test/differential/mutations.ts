@@ -257,15 +257,18 @@ function plant(folder: string, mutation: Mutation): void {
   );
 }
 
-/** Builds machine.wasm, without optimisation, from a copy of assembly/ with one bug. */
-export function buildMutant(mutation: Mutation): Uint8Array {
+/**
+ * Builds machine.wasm, or the module of another configuration, without optimisation, from a copy of
+ * assembly/ with one bug.
+ */
+export function buildMutant(mutation: Mutation, configName = "asconfig.json"): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), "rivulet-mutant-"));
   try {
     cpSync(join(ROOT, "assembly"), join(folder, "assembly"), { recursive: true });
     plant(folder, mutation);
-    const { options } = JSON.parse(readFileSync(join(ROOT, "asconfig.json"), "utf8"));
+    const { entries, options } = JSON.parse(readFileSync(join(ROOT, configName), "utf8"));
     const config = {
-      entries: ["assembly/machine.ts"],
+      entries,
       targets: { mutant: { outFile: "mutant.wasm", optimizeLevel: 0, noAssert: true } },
       options,
     };

@@ -17,7 +17,7 @@ const { exports } = bench;
 function encode(base: Uint8Array, page: Uint8Array, limit: number): Uint8Array | null {
   bench.reset();
   const old = bench.piece(PAGE);
-  const fresh = bench.piece(PAGE);
+  const fresh = bench.lastPiece(PAGE);
   const target = bench.piece(limit, 5);
   const map = bench.piece(DELTA_MAP_BYTES);
   old.bytes.set(base);
@@ -33,7 +33,7 @@ function encode(base: Uint8Array, page: Uint8Array, limit: number): Uint8Array |
 function apply(base: Uint8Array, delta: Uint8Array): Uint8Array | null {
   bench.reset();
   const page = bench.piece(PAGE, 3);
-  const source = bench.piece(delta.length, 1);
+  const source = bench.lastPiece(delta.length);
   page.bytes.set(base);
   source.bytes.set(delta);
   const isDone = exports.deltaApply(page.at, source.at, delta.length) !== 0;

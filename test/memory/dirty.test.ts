@@ -160,6 +160,18 @@ test("each page alone: marked, tested, counted, harvested", () => {
   pair.check();
 });
 
+test("a page that is alone in a large bitmap is found", () => {
+  bench.reset();
+  const pair = new Pair(3 * 4096 + 5);
+  for (let group = 0; group << 12 < pair.pages; group += 9) {
+    pair.mark(group << 12);
+    pair.harvest(0, 2);
+    pair.mark(Math.min((group << 12) + 4095, pair.pages - 1));
+    pair.harvest(0, 2);
+  }
+  pair.check();
+});
+
 test("every range within three words", () => {
   bench.reset();
   const pair = new Pair(3);

@@ -58,6 +58,13 @@ export class Bench {
     return { at, bytes: this.#u8.subarray(at, at + bytes) };
   }
 
+  /** The last bytes of the memory: reading behind them traps. */
+  lastPiece(bytes: number): Piece {
+    const at = this.#u8.length - bytes;
+    if (at < this.#end) throw new Error("the test's memory is full");
+    return { at, bytes: this.#u8.subarray(at) };
+  }
+
   /** Throws when a byte beside a piece has changed. */
   check(): void {
     for (const guard of this.#guards) {

@@ -1,5 +1,5 @@
 /**
- * plant: plants bugs in copies of the core, one at a time, and demands that a suite fails for each.
+ * plant: plants bugs in copies of a module, one at a time, and demands that a suite fails for each.
  *
  * Used by the planted suites of test/mmu and test/memory. PLANT=... names those to plant.
  */
@@ -19,10 +19,18 @@ export interface Planted extends Mutation {
   readonly suites: readonly string[];
 }
 
-/** Runs a suite against the core at `path`; its first complaint, or null when it passes. */
-function complaintOf(name: string, path: string): string | null {
+/** Which module the bugs are in: what builds it, and the variable that names it to suites. */
+export interface Module {
+  readonly config: string;
+  readonly variable: string;
+}
+
+const CORE: Module = { config: "asconfig.json", variable: "RIVULET_CORE" };
+
+/** Runs a suite against the module at `path`; its first complaint, or null when it passes. */
+function complaintOf(name: string, variable: string, path: string): string | null {
   const file = fileURLToPath(new URL(`../${name}.test.js`, import.meta.url));
-  const env = { ...process.env, RIVULET_CORE: path };
+  const env = { ...process.env, [variable]: path };
   const done = spawnSync(process.execPath, [file], { env, encoding: "utf8", timeout: GUARD_MS });
   if (done.status === 0) return null;
   const failure = /FAIL\s+\S+\s+"(.*)"\s*\n\s*(.*)/.exec(done.stdout);
@@ -31,16 +39,16 @@ function complaintOf(name: string, path: string): string | null {
 }
 
 /** A test for each bug. */
-export function plantAll(test: Test, bugs: readonly Planted[]): void {
+export function plantAll(test: Test, bugs: readonly Planted[], module: Module = CORE): void {
   const pattern = new RegExp(process.env["PLANT"] ?? "");
   for (const planted of bugs.filter(({ title }) => pattern.test(title))) {
     test(`caught: ${planted.title}`, () => {
       const folder = mkdtempSync(join(tmpdir(), "rivulet-planted-"));
       try {
-        const path = join(folder, "machine.wasm");
-        writeFileSync(path, buildMutant(planted));
+        const path = join(folder, "mutant.wasm");
+        writeFileSync(path, buildMutant(planted, module.config));
         for (const name of planted.suites) {
-          const complaint = complaintOf(name, path);
+          const complaint = complaintOf(name, module.variable, path);
           if (complaint === null) continue;
           console.log(`${planted.title}: ${name}: ${complaint}`);
           return;
