@@ -48,6 +48,46 @@ export { SectionReader, SectionWriter } from "./device/section.ts";
 export { type StateRefusal, VmError, type VmErrorCode } from "./errors.ts";
 export { guestAgent } from "./guest/agent.ts";
 export { BUILTIN_GUEST_NAME, builtinGuest } from "./guest/index.ts";
+export {
+  type CheckpointFacts,
+  type RestoreTarget,
+  VmCheckpoint,
+  VmRestoration,
+} from "./lifecycle/checkpoint.ts";
+export {
+  type BackOptions,
+  type KeepOptions,
+  type KeptState,
+  LIFE_KINDS,
+  type LifeEvent,
+  type MakeOptions,
+  OPERATIONS,
+  type Operation,
+  type StateFacts,
+  type StateStore,
+  type TimePolicy,
+  type WorkOptions,
+} from "./lifecycle/contract.ts";
+export { frameStore } from "./lifecycle/frame-store.ts";
+export type { RebootOptions } from "./lifecycle/guest.ts";
+export { HISTORY_MAX, LifeHistory } from "./lifecycle/history.ts";
+export {
+  type Hook,
+  type HookAnswer,
+  type HookCall,
+  type HookFacts,
+  type HookOptions,
+  HookTable,
+} from "./lifecycle/hooks.ts";
+export {
+  type CheckpointOptions,
+  type LifecycleOptions,
+  type ResumeOptions,
+  type StartOptions,
+  type SuspendOptions,
+  VmLifecycleManager,
+} from "./lifecycle/manager.ts";
+export { MemoryStore } from "./lifecycle/memory-store.ts";
 export { Share, type ShareCounts, WEIGHT_DEFAULT, WEIGHT_MAX } from "./machine/accounting.ts";
 export type { AdoptOptions } from "./machine/adopt.ts";
 export type {
@@ -120,6 +160,7 @@ export type {
   ClockPolicy,
   Created,
   CreateOptions,
+  ImportOptions,
   LongOptions,
   Restored,
   RestoreOptions,
@@ -127,10 +168,26 @@ export type {
   RevertOptions,
   Snapshot,
   SnapshotBytes,
+  SnapshotContents,
+  SnapshotDifference,
   SnapshotProgress,
   SnapshotSignal,
   SnapshotType,
 } from "./snapshot/contract.ts";
+export type { SnapshotFacts } from "./snapshot/facts.ts";
+export type { Inspection } from "./snapshot/inspect.ts";
 export type { SnapshotJob } from "./snapshot/jobs.ts";
+export type { Annotation, MergeOptions, PruneOptions, RemoveOptions } from "./snapshot/keep.ts";
 export { CHAIN_MAX, type Creation } from "./snapshot/make.ts";
 export { type ManagerOptions, SnapshotManager } from "./snapshot/manager.ts";
+export type {
+  ByteSink,
+  ByteSource,
+  SnapshotMeta,
+  SnapshotStorePort,
+  StoredSnapshot,
+  StoreDifference,
+  StoreFindings,
+  StoreReader,
+  StoreWriter,
+} from "./snapshot/store-port.ts";

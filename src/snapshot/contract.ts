@@ -4,6 +4,7 @@
  * Owns    the types only. Used by manager.ts and everything behind it, and by callers.
  */
 import type { BlockBackend } from "../device/block/contract.ts";
+import type { MachineShapeFacts } from "../machine/capture.ts";
 import type { MachineConfig } from "../machine/config.ts";
 import type { Machine } from "../machine/machine.ts";
 
@@ -149,4 +150,36 @@ export interface Restored {
   readonly pages: number;
   /** Some of them are still in the store. */
   readonly isLazy: boolean;
+}
+
+/** In what two snapshots differ. */
+export interface SnapshotDifference {
+  /** Pages of RAM, ascending. */
+  readonly ram: Uint32Array;
+  /** Blocks of 4096 bytes by disk, ascending. */
+  readonly disks: readonly Uint32Array[];
+  /** Names of the sections. */
+  readonly sections: readonly string[];
+}
+
+/** What is in a snapshot, its chain as one. */
+export interface SnapshotContents {
+  readonly shape: MachineShapeFacts;
+  readonly sections: readonly {
+    readonly name: string;
+    readonly version: number;
+    readonly bytes: number;
+  }[];
+  /** Pages of RAM that are not zero. */
+  readonly ramPages: number;
+  /** Blocks by disk. */
+  readonly diskBlocks: readonly number[];
+  /** Pages that a lazy restore reads first. */
+  readonly workingSetPages: number;
+}
+
+/** What `importFrom` takes. */
+export interface ImportOptions extends LongOptions {
+  /** Another name for it. */
+  readonly name?: string;
 }

@@ -87,23 +87,22 @@ export class History {
     this.#baseTrack.restart();
   }
 
-  /** Nothing is known any more: the next snapshot is a full one. */
-  lost(): void {
-    this.#current = null;
-    this.#base = null;
-  }
-
-  /** Snapshots have other ids now, or are gone: what they were is what `renamed` says, or lost. */
-  follow(renamed: ReadonlyMap<string, string | null>): void {
-    const now = (id: string) => (renamed.has(id) ? (renamed.get(id) ?? null) : id);
-    for (const [old, id] of renamed) {
-      const marks = this.#marks.get(old);
-      this.#marks.delete(old);
-      if (id !== null && marks !== undefined) this.#marks.set(id, marks);
+  /**
+   * Snapshot `from` is gone; `to` differs from it by `pages`, and the machine stands on that where
+   * it stood on `from`. With null there is nothing to stand on: the next snapshot is a full one.
+   */
+  moved(from: string, to: string | null, pages: Uint32Array): void {
+    this.#marks.delete(from);
+    if (this.#current === from) {
+      this.#current = to;
+      this.#chainTrack?.add(pages);
     }
-    if (this.#current !== null) this.#current = now(this.#current);
     if (this.#base === null) return;
-    const [id, via] = [now(this.#base.id), now(this.#base.via)];
-    this.#base = id === null || via === null ? null : { id, via };
+    const { id, via } = this.#base;
+    const isVia = via === from;
+    if (isVia) this.#baseTrack?.add(pages);
+    const [nextId, nextVia] = [id === from ? to : id, isVia ? to : via];
+    const isLost = nextId === null || nextVia === null;
+    this.#base = isLost ? null : { id: nextId, via: nextVia };
   }
 }

@@ -11,23 +11,40 @@ import { VmError } from "../errors.ts";
 import type { Host } from "../machine/host.ts";
 import type { Machine } from "../machine/machine.ts";
 import { revertMachine } from "./back.ts";
-import { chainOf, checkName, findSnapshot } from "./catalog.ts";
+import { chainOf, findSnapshot } from "./catalog.ts";
 import type {
   Created,
   CreateOptions,
+  ImportOptions,
   LongOptions,
   Restored,
   RestoreOptions,
   Reverted,
   RevertOptions,
   Snapshot,
+  SnapshotContents,
+  SnapshotDifference,
   SnapshotSignal,
 } from "./contract.ts";
+import { FACTS, readFacts, type SnapshotFacts } from "./facts.ts";
+import { type Inspection, inspectSnapshot } from "./inspect.ts";
 import type { SnapshotJob } from "./jobs.ts";
+import {
+  type Annotation,
+  annotateSnapshot,
+  flattenSnapshot,
+  type MergeOptions,
+  mergeSnapshot,
+  type PruneOptions,
+  pruneSnapshots,
+  type RemoveOptions,
+  removeSnapshot,
+  renameSnapshot,
+} from "./keep.ts";
 import { beginSnapshot, type Creation, persist } from "./make.ts";
 import { Parts } from "./parts.ts";
 import { restoreMachine } from "./restore.ts";
-import type { SnapshotStorePort } from "./store-port.ts";
+import type { ByteSink, ByteSource, SnapshotStorePort, StoreFindings } from "./store-port.ts";
 
 /** Captures of durable snapshots that are kept for quick reverts. */
 const RETAINED_MAX = 32;
@@ -129,7 +146,7 @@ export class SnapshotManager {
 
   /** Settles when every lazily restored machine has all of its memory, or is gone. */
   async quiet(): Promise<void> {
-    await Promise.all(this.#parts.filling);
+    await this.#parts.quiet();
   }
 
   // ---- machines ----
@@ -176,14 +193,115 @@ export class SnapshotManager {
     if (this.#isClosed) throw new VmError("disposed", "the snapshot manager is closed");
   }
 
-  // ---- keeping order ----
+  // ---- keeping order: keep.ts ----
 
   /** Throws "bad-argument" for a name that is none, or taken. */
-  async rename(id: string, name: string): Promise<Snapshot> {
-    const { machine } = this.get(id);
-    checkName(this.list(), name, machine);
-    if (!this.#parts.shelf.amend(id, { name })) await this.store.rename(id, name);
-    return this.get(id);
+  rename(id: string, name: string): Promise<Snapshot> {
+    return renameSnapshot(id, name, this.#parts);
+  }
+
+  /** Changes labels (an empty one goes) and notes. */
+  annotate(id: string, change: Annotation): Promise<Snapshot> {
+    return annotateSnapshot(id, change, this.#parts);
+  }
+
+  /**
+   * Removes a snapshot; names of what went. Throws "busy" when others build on it, unless those are
+   * to go, too.
+   */
+  remove(id: string, options: RemoveOptions = {}): Promise<string[]> {
+    return removeSnapshot(id, options, this.#parts);
+  }
+
+  /**
+   * Folds a snapshot into a neighbour: what stays holds the same as before, and all that the other
+   * one held. Throws "bad-state" where there is no such neighbour, "busy" when others build on what
+   * would go.
+   */
+  merge(id: string, options: MergeOptions = {}): Promise<Snapshot> {
+    return mergeSnapshot(id, options, this.#parts);
+  }
+
+  /** Makes a snapshot stand alone. */
+  flatten(id: string, options: LongOptions = {}): Promise<Snapshot> {
+    return flattenSnapshot(id, options, this.#parts);
+  }
+
+  /** Keeps the last few of each machine; names of what went, or would. */
+  prune(options: PruneOptions): Promise<string[]> {
+    return pruneSnapshots(options, this.#parts);
+  }
+
+  /** Gives back room on disk that no snapshot needs. */
+  async compact(options: LongOptions = {}): Promise<{ bytesBefore: number; bytesAfter: number }> {
+    await this.#parts.settle("compact");
+    return this.store.compact(options);
+  }
+
+  /** Reads every page, parent and section and checks it against its hash. */
+  async verify(id: string, options: LongOptions = {}): Promise<StoreFindings> {
+    await persist(id, options, this.#parts);
+    return this.store.verify(id, options);
+  }
+
+  /** Says why a snapshot cannot be restored on this host. Throws "not-found". */
+  async inspect(id: string): Promise<Inspection> {
+    await persist(id, {}, this.#parts);
+    return inspectSnapshot(id, this.#parts);
+  }
+
+  /** In what two snapshots differ. */
+  async diff(from: string, to: string, options: LongOptions = {}): Promise<SnapshotDifference> {
+    for (const id of [from, to]) await persist(id, options, this.#parts);
+    const { regions, sections } = await this.store.diff(from, to, options);
+    const { facts } = await this.#read(from);
+    const none = new Uint32Array(0);
+    return {
+      ram: regions[0] ?? none,
+      disks: facts.shape.disks.map((_, slot) => regions[slot + 1] ?? none),
+      sections: sections.filter((name) => name !== FACTS),
+    };
+  }
+
+  async #read(id: string): Promise<{ facts: SnapshotFacts; details: SnapshotContents }> {
+    await persist(id, {}, this.#parts);
+    const reader = await this.store.reader(id);
+    try {
+      const { facts } = readFacts(reader.sections);
+      const details = {
+        shape: facts.shape,
+        sections: reader.sections.map(({ name, version, bytes }) => {
+          return { name, version, bytes: bytes.length };
+        }),
+        ramPages: reader.pages(0).length,
+        diskBlocks: facts.shape.disks.map((_, slot) => reader.pages(slot + 1).length),
+        workingSetPages: reader.workingSet.length,
+      };
+      return { facts, details };
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** What a snapshot says of its machine. Throws "bad-section" and what the store does. */
+  async facts(id: string): Promise<SnapshotFacts> {
+    return (await this.#read(id)).facts;
+  }
+
+  /** What is in a snapshot, its chain as one. Throws as `facts` does. */
+  async contents(id: string): Promise<SnapshotContents> {
+    return (await this.#read(id)).details;
+  }
+
+  /** Writes a snapshot, with all that it builds on, as one file; how many bytes. */
+  async exportTo(id: string, sink: ByteSink, options: LongOptions = {}): Promise<number> {
+    await persist(id, options, this.#parts);
+    return this.store.exportTo(id, sink, options);
+  }
+
+  /** Takes a snapshot from such a file. Throws "bad-file", "bad-argument" for a name taken. */
+  async importFrom(source: ByteSource, options: ImportOptions = {}): Promise<Snapshot> {
+    return this.get(await this.store.importFrom(source, options));
   }
 
   /** Gives back the frames of durable snapshots: a revert then reads from the store. */
@@ -191,10 +309,14 @@ export class SnapshotManager {
     while (this.#parts.shelf.shed());
   }
 
-  /** Waits for what is under way; snapshots that are only in memory are gone. */
+  /**
+   * Waits for what is under way and for lazily restored machines; snapshots that are only in memory
+   * are gone. The store is the caller's to close.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.idle();
+    await this.quiet();
     this.#endShort();
     this.#parts.shelf.clear();
   }

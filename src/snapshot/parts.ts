@@ -4,6 +4,7 @@
  * Owns    the histories of machines, captures in memory, images of lazily restored machines.
  * Used by manager.ts, make.ts, back.ts.
  */
+import { VmError } from "../errors.ts";
 import type { Host } from "../machine/host.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Platform } from "../platform/contract.ts";
@@ -64,6 +65,23 @@ export class Parts {
     const kept = this.shelf.get(id);
     if (kept?.isDurable === false) return kept.snapshot;
     return shown(this.store.get(id), kept !== undefined);
+  }
+
+  /** Lazily restored machines have all of their memory: nothing of a chain is read for it. */
+  async quiet(): Promise<void> {
+    await Promise.all(this.filling);
+  }
+
+  /**
+   * Before chains change: waits for lazily restored machines. Throws "busy" while a snapshot is made
+   * or gone back to.
+   */
+  async settle(what: string): Promise<void> {
+    await this.quiet();
+    const job = this.jobs.all.find(({ isRunning }) => isRunning);
+    if (job === undefined) return;
+    const text = `${what}: ${job.operation} of ${job.machine}/${job.snapshot} is under way`;
+    throw new VmError("busy", `${text}; wait for its end, or cancel it`);
   }
 
   /** What is known of a machine; null before its first snapshot. */

@@ -67,6 +67,27 @@ export interface StoreDifference {
   readonly sections: readonly string[];
 }
 
+/** What a check of every byte of a snapshot, and of what it builds on, came to. */
+export interface StoreFindings {
+  /** Pages that were read and hashed. */
+  readonly pages: number;
+  /** What is wrong, for people; none when all is as it was written. */
+  readonly problems: readonly string[];
+}
+
+/** Bytes that leave for a file or a socket, in order. */
+export interface ByteSink {
+  /** `bytes` are the caller's again when it is done. */
+  write(bytes: Uint8Array): MaybePromise<void>;
+}
+
+/** Bytes of a file, anywhere. */
+export interface ByteSource {
+  readonly bytes: number;
+  /** Fills `target` from `offset`. Rejects with "io". */
+  read(offset: number, target: Uint8Array): MaybePromise<void>;
+}
+
 /** A store of snapshots. */
 export interface SnapshotStorePort {
   list(): readonly StoredSnapshot[];
@@ -76,6 +97,26 @@ export interface SnapshotStorePort {
   reader(id: string): Promise<StoreReader>;
   diff(from: string, to: string, options?: LongOptions): Promise<StoreDifference>;
   rename(id: string, name: string): Promise<unknown>;
+  /** In place of those that it has. */
+  label(
+    id: string,
+    change: { readonly labels: Readonly<Record<string, string>>; readonly notes: string },
+  ): Promise<unknown>;
   /** Losing it does no harm. */
   saveWorkingSet(id: string, pages: Uint32Array): Promise<void>;
+  /** One that nobody builds on. Throws "busy" otherwise. */
+  remove(id: string): Promise<unknown>;
+  /** `id` takes over what its parent holds, and the parent is gone. Throws "busy" when others build
+   * on that. */
+  mergeParent(id: string, options?: LongOptions): Promise<unknown>;
+  /** `id` holds itself what its chain holds, and builds on nothing. */
+  flatten(id: string, options?: LongOptions): Promise<unknown>;
+  /** Gives back what no snapshot needs. */
+  compact(options?: LongOptions): Promise<{ bytesBefore: number; bytesAfter: number }>;
+  verify(id: string, options?: LongOptions): Promise<StoreFindings>;
+  /** The snapshot with all that it builds on; how many bytes. */
+  exportTo(id: string, sink: ByteSink, options?: LongOptions): Promise<number>;
+  /** Id of the snapshot; what it builds on comes with it where it is not there. */
+  importFrom(source: ByteSource, options?: LongOptions & { name?: string }): Promise<string>;
+  close(): Promise<void>;
 }

@@ -77,6 +77,11 @@ export class ChangeTrack {
     this.#taken = pages;
   }
 
+  /** The reference differs by these, too. */
+  add(pages: Uint32Array): void {
+    this.#taken = union(this.#taken, pages);
+  }
+
   close(): void {
     this.#log.close();
   }

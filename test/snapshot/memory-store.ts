@@ -6,6 +6,8 @@
  */
 import { type DeviceSection, VmError } from "../../src/node.ts";
 import type {
+  ByteSink,
+  ByteSource,
   SnapshotMeta,
   SnapshotStorePort,
   StoredSnapshot,
@@ -116,6 +118,73 @@ export class MemoryStore implements SnapshotStorePort {
     const held = this.#need(id);
     held.stored = { ...held.stored, name };
   }
+
+  async label(id: string, change: Pick<StoredSnapshot, "labels" | "notes">): Promise<void> {
+    const held = this.#need(id);
+    held.stored = { ...held.stored, ...change };
+  }
+
+  async remove(id: string): Promise<void> {
+    this.#need(id);
+    if (this.list().some(({ parent }) => parent === id)) throw new VmError("busy", id);
+    this.#held.delete(id);
+  }
+
+  /** Chains got shorter: levels follow. */
+  #relevel(): void {
+    const levelOf = (id: string | null): number =>
+      id === null ? 0 : levelOf(this.#need(id).stored.parent) + 1;
+    for (const held of this.#held.values()) {
+      held.stored = { ...held.stored, level: levelOf(held.stored.id), pages: held.pages.size };
+    }
+  }
+
+  async mergeParent(id: string): Promise<void> {
+    const upper = this.#need(id);
+    const lower = this.#need(upper.stored.parent as string);
+    for (const [key, bytes] of lower.pages) {
+      if (!upper.pages.has(key)) upper.pages.set(key, bytes);
+    }
+    const { type, parent } = lower.stored;
+    upper.stored = { ...upper.stored, parent, type: parent === null ? "full" : type };
+    this.#held.delete(lower.stored.id);
+    this.#relevel();
+  }
+
+  async flatten(id: string): Promise<void> {
+    const held = this.#need(id);
+    for (const [key, bytes] of this.#all(id)) held.pages.set(key, bytes);
+    held.stored = { ...held.stored, parent: null, type: "full" };
+    this.#relevel();
+  }
+
+  async compact() {
+    return { bytesBefore: 2, bytesAfter: 1 };
+  }
+
+  async verify(id: string) {
+    const problems = this.unreadable.has(`${id}:0`) ? ["page 3 does not have its hash"] : [];
+    return { pages: this.#all(id).size, problems };
+  }
+
+  async exportTo(id: string, sink: ByteSink): Promise<number> {
+    const { stored, sections } = this.#need(id);
+    const text = JSON.stringify({ stored, sections: sections.length });
+    await sink.write(new TextEncoder().encode(text));
+    return text.length;
+  }
+
+  async importFrom(source: ByteSource, { name }: { name?: string } = {}): Promise<string> {
+    const bytes = new Uint8Array(source.bytes);
+    await source.read(0, bytes);
+    const { stored } = JSON.parse(new TextDecoder().decode(bytes)) as Held;
+    const id = `${stored.id}x`;
+    const imported = { ...stored, id, parent: null, name: name ?? stored.name };
+    this.#held.set(id, { stored: imported, sections: [], pages: new Map() });
+    return id;
+  }
+
+  async close(): Promise<void> {}
 
   async saveWorkingSet(id: string, pages: Uint32Array): Promise<void> {
     this.workingSets.set(id, pages);
