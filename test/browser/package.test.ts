@@ -17,6 +17,7 @@ import {
   findGuest,
   Host,
   type MachineConfig,
+  PageCodec,
   type PreparedGuest,
 } from "../../src/node.ts";
 import { CHROMIUM, DEBIAN_GUEST, testNeeding } from "../helpers/need.ts";
@@ -256,5 +257,48 @@ testNeeding(test, [CHROMIUM], "a disk may be on the server or in a Blob", async 
   // This server knows nothing of ranges, and says so by sending everything.
   assert.equal(kinds, [1024, true, "unsupported"]);
 });
+
+testNeeding(
+  test,
+  [CHROMIUM],
+  "bitmaps and the page codec work in a window as in Node",
+  async () => {
+    const { page, complaints } = await visit();
+    const bytes = Array.from({ length: 4096 }, (_, at) => (at * 7) & 63);
+    const there = await page.evaluate(async (given) => {
+      const { DirtyBitmap, PageCodec } = window.rivulet;
+      const codec = await PageCodec.create();
+      const block = codec.compress(Uint8Array.from(given));
+      const bitmap = await DirtyBitmap.create(1 << 20);
+      bitmap.markRange(4090, 12);
+      const pages = [...bitmap.take()].flatMap((batch) => [...batch]);
+      let refusal = "";
+      try {
+        await DirtyBitmap.create(1, { pagesUrl: "/none.wasm" });
+      } catch (error) {
+        refusal = (error as { code: string }).code;
+      }
+      return {
+        block: [...(block ?? [])],
+        hash: [...codec.hash(Uint8Array.from(given))],
+        pages,
+        refusal,
+      };
+    }, bytes);
+    const codec = await PageCodec.create();
+    assert.equal(there.block, [...(codec.compress(Uint8Array.from(bytes)) ?? [])]);
+    assert.equal(there.hash, [...codec.hash(Uint8Array.from(bytes))]);
+    assert.equal(
+      there.pages,
+      Array.from({ length: 12 }, (_, n) => 4090 + n),
+    );
+    assert.is(there.refusal, "not-found");
+    // the browser itself says that /none.wasm is not there
+    assert.equal(
+      complaints.filter((text) => !text.includes("404")),
+      [],
+    );
+  },
+);
 
 test.run();
