@@ -70,7 +70,7 @@ export function pageFold(lanes: usize, page: u32, at: usize): void {
   store<u64>(lanes, absorb(load<u64>(lanes, 24), mix(d ^ rotl<u64>(a, 11))), 24);
 }
 
-/** Two u64 sums of `sums` into one, a bijection of either for a fixed other. */
+/** Two sums into one: a bijection of either while the other stays. */
 // @ts-ignore: decorator
 @inline
 function sumsMix(first: u64, second: u64, key: u64): u64 {
@@ -100,8 +100,8 @@ function pass(sums: v128, low: v128, high: v128, keyLow: v128, keyHigh: v128): v
  * times with the key shifted by 32 bytes each (Toeplitz): a sum of products of 32-bit words, each
  * with a word of key added. For any two different pages one pass sums to the same with probability
  * 2^-32 over the key, all four with 2^-128; so whoever chooses the pages without knowing the key
- * (or seeing hashes under it) finds no collision. Who knows the key finds as many as he likes: it
- * is not a cryptographic hash. Folding 256 bits of sums into 128 adds what chance adds.
+ * (or seeing hashes under it) finds no collision. Whoever knows the key finds as many as they like:
+ * it is not a cryptographic hash. Folding 256 bits of sums into 128 adds what chance adds.
  */
 export function pageHash(at: usize, key: usize, target: usize): void {
   let first = i64x2.splat(0);

@@ -85,7 +85,7 @@ export class PageCodec {
   /**
    * The page's hash under the codec's key: 16 bytes, a view. Two pages that were chosen without
    * knowing the key hash to the same with a probability of about 2^-128; whoever knows the key
-   * makes as many as he likes, so compare the pages where that matters.
+   * makes as many as they like, so compare the pages where that matters.
    */
   hash(page: Uint8Array): Uint8Array {
     this.#placePage(page, SOURCE);
