@@ -36,6 +36,11 @@ export interface MachineStats {
   /** Machine time in ticks of 100 ns. */
   readonly ticks: number;
   readonly idleTicks: number;
+  /**
+   * Ticks of host time that a machine under the host's clock has not seen: a gap that it catches up
+   * with, or how long it stands already.
+   */
+  readonly behindTicks: number;
   /** Frames of 4 KiB held, tables included. */
   readonly framesUsed: number;
   readonly reboots: number;

@@ -562,6 +562,7 @@ export class Machine {
       slots: this.#view.slots,
       ticks: this.#view.ticks,
       idleTicks: this.#view.idleTicks,
+      behindTicks: this.#clock.behindTicks,
       framesUsed: this.#view.frames,
       reboots: this.#loop.reboots,
       busyMs: this.#loop.busyMs,
