@@ -23,6 +23,8 @@ export interface MachineEvents {
   /** The guest asked for it, or somebody pressed the reset button. */
   readonly reboot: { count: number; cause: "guest" | "reset" };
   readonly end: RunResult;
+  /** It goes away: this is the last event. */
+  readonly disposed: undefined;
   /** The debugger's: the machine stands, and `debugger` can look at it. */
   readonly stop: DebugStop;
 }

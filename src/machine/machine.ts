@@ -59,6 +59,8 @@ export interface MadeParts {
 export class Machine {
   readonly name: string;
   readonly config: ResolvedConfig;
+  /** The long work about it that is under way. */
+  readonly jobs: JobDesk;
   readonly #host: HostServices;
   readonly #view: MachineView;
   readonly #console: ConsoleEnd;
@@ -70,7 +72,6 @@ export class Machine {
   readonly #starter: Starter;
   #exec: GuestExec | null = null;
   #debugger: Debugger | null = null;
-  #jobs: JobDesk | null = null;
   #isBooting = false;
   #isDisposed = false;
   /** The core's part and the frames are given back. */
@@ -84,6 +85,7 @@ export class Machine {
   constructor(host: HostServices, config: ResolvedConfig, made: MadeParts = {}) {
     this.name = config.name;
     this.config = config;
+    this.jobs = new JobDesk(config.name);
     this.#host = host;
     this.#ownDisks = made.disks ?? [];
     this.#view = made.view ?? MachineView.create(host.core, config);
@@ -353,15 +355,14 @@ export class Machine {
     return this.#loop.share;
   }
 
+  /** Pages that are not in memory. */
+  get pages(): PageDesk {
+    return this.#pages;
+  }
+
   /** Lives so far: another begins when a terminated machine is booted or restored. */
   get incarnation(): number {
     return this.#loop.incarnation;
-  }
-
-  /** The long work about this machine that is under way. */
-  get jobs(): JobDesk {
-    this.#jobs ??= new JobDesk(this.name);
-    return this.#jobs;
   }
 
   // ---- commands in a Linux guest: docs/exec.md ----
@@ -576,7 +577,7 @@ export class Machine {
     if (this.#isDisposed) return;
     const isAtRest = this.#loop.dispose();
     this.#isDisposed = true;
-    this.#jobs?.close();
+    this.jobs.close();
     this.#console.end();
     this.#devices.hub.close();
     if (isAtRest) this.#giveBack();

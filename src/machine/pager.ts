@@ -72,6 +72,12 @@ export class PageDesk {
     this.#view.memory.bringPage = (page) => this.bringNow(page);
   }
 
+  /** The content of `slot`, which stays where it is. Throws, or rejects, as the pager does. */
+  read(slot: number, target: Uint8Array): MaybePromise<void> {
+    if (this.#shared !== null) return this.#shared.pager.read(slot, target);
+    throw new VmError("bad-state", "pages are not in memory, and there is no pager");
+  }
+
   /** True when the page is here now: its pager had it at once. */
   bringNow(page: number): boolean {
     try {

@@ -586,6 +586,7 @@ export class RunLoop {
   dispose(): boolean {
     if (this.#run !== null) this.finish({ kind: "stopped" });
     if (canGo(this.#state, "terminated")) this.go("terminated", "disposed");
+    this.#owner.events.emit("disposed", undefined);
     this.#isDisposed = true;
     this.#waiter.wake();
     return !this.#isInSlice;

@@ -39,6 +39,7 @@ const EVENTS: Readonly<Record<keyof MachineEvents, true>> = {
   reboot: true,
   end: true,
   stop: true,
+  disposed: true,
 };
 
 /** Counts what was sent and not taken, and holds the machine while that is too much. */
