@@ -95,6 +95,7 @@ function listOf(facts: readonly unknown[]): string {
 
 /** Throws "bad-config" when a machine cannot become one of this shape. */
 export function checkShape(shape: MachineShapeFacts, own: MachineShapeFacts, name: string): void {
+  if (shape === own) return;
   const refuse = (what: string, given: unknown, here: unknown): never => {
     const text = `${name} cannot become a machine with ${what} ${String(given)}`;
     throw new VmError("bad-config", `${text}: it has ${String(here)}`);

@@ -89,8 +89,16 @@ export interface CaptureOptions {
   readonly disks?: readonly (DiskMark | null)[] | null;
 }
 
-/** What of a machine's configuration others must share. */
+const shapes = new WeakMap<DeviceSet, MachineShapeFacts>();
+
+/** What of a machine's configuration others must share: one object for each machine. */
 export function shapeOf(config: ResolvedConfig, devices: DeviceSet): MachineShapeFacts {
+  let shape = shapes.get(devices);
+  if (shape === undefined) shapes.set(devices, (shape = makeShape(config, devices)));
+  return shape;
+}
+
+function makeShape(config: ResolvedConfig, devices: DeviceSet): MachineShapeFacts {
   return {
     ramBytes: config.memoryBytes,
     harts: config.harts,
