@@ -155,7 +155,8 @@ export type {
   TranslationMode,
   WalkStep,
 } from "./machine/translate.ts";
-export type { Platform } from "./platform/contract.ts";
+export type { Platform, StoreDirectory, StoreFile, StoreLock } from "./platform/contract.ts";
+export { MemoryBytes, MemoryDirectory } from "./platform/memory-directory.ts";
 export type {
   ClockPolicy,
   Created,
@@ -180,13 +181,28 @@ export type { SnapshotJob } from "./snapshot/jobs.ts";
 export type { Annotation, MergeOptions, PruneOptions, RemoveOptions } from "./snapshot/keep.ts";
 export { CHAIN_MAX, type Creation } from "./snapshot/make.ts";
 export { type ManagerOptions, SnapshotManager } from "./snapshot/manager.ts";
+export {
+  type Compaction,
+  type Compression,
+  type Damage,
+  type Findings,
+  type Removal,
+  SNAPSHOTS_MAX,
+  type SnapshotReader,
+  SnapshotStore,
+  type SnapshotWriter,
+  type StoreImportOptions,
+  type StoreOptions,
+  type StoreUsage,
+  type Verification,
+} from "./snapshot/store/index.ts";
 export type {
   ByteSink,
   ByteSource,
   SnapshotMeta,
   SnapshotStorePort,
-  StoredSnapshot,
   StoreDifference,
+  StoredSnapshot,
   StoreFindings,
   StoreReader,
   StoreWriter,

@@ -24,6 +24,12 @@ export {
   removeGuest,
 } from "./platform/node/guest-store.ts";
 export { nodePlatform } from "./platform/node/platform.ts";
+export {
+  createStoreFile,
+  openStoreDirectory,
+  openStoreFile,
+  type StoreDirectoryOptions,
+} from "./platform/node/store-directory.ts";
 
 /** A host of machines; see machine/host.ts. */
 export type Host = AnyHost;

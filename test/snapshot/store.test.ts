@@ -1,0 +1,320 @@
+/**
+ * store: snapshots written, read, changed and removed, beside a model that keeps every page of
+ * every snapshot.
+ */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { CHAIN_MAX, MemoryBytes, MemoryDirectory } from "../../src/node.ts";
+import { SimDirectory } from "../../src/platform/sim/store-directory.ts";
+import { Random, seedOf } from "../helpers/random.ts";
+import {
+  checkSnapshot,
+  checkStore,
+  idOf,
+  type Model,
+  metaOf,
+  openStore,
+  over,
+  type Pages,
+  pageOf,
+  refusal,
+  write,
+} from "./store-kit.ts";
+
+const test = suite("snapshot/store");
+const SEED = seedOf(8);
+
+/** A chain: each writes some pages and makes one zero. */
+async function chain(directory: SimDirectory | MemoryDirectory, length: number) {
+  const store = await openStore(directory);
+  const model: Model = new Map();
+  for (let number = 1; number <= length; number++) {
+    const parent = number === 1 ? null : idOf(number - 1);
+    const pages: Pages = new Map<string, number | null>([
+      [`0:${number}`, number],
+      [`0:${number + 100}`, 7],
+      [`0:${number - 1}`, null],
+      [`1:${number * 3}`, number + 50],
+    ]);
+    await write(store, metaOf(number, parent), pages, ["core"]);
+    const base = parent === null ? undefined : model.get(parent);
+    model.set(idOf(number), over(base, pages));
+  }
+  return { store, model };
+}
+
+for (const compress of ["none", "lz4"] as const) {
+  test(`what was written is there, also when the store is opened again (${compress})`, async () => {
+    const directory = new SimDirectory();
+    const store = await openStore(directory, compress);
+    const pages = new Map(Array.from({ length: 300 }, (_, page) => [`0:${page * 2}`, page % 200]));
+    await write(store, metaOf(1), pages, ["core", "hub"]);
+    const model: Model = new Map([[idOf(1), pages]]);
+    await checkStore(store, model);
+    await store.close();
+    const again = await openStore(directory);
+    await checkStore(again, model);
+    const reader = await again.reader(idOf(1));
+    assert.equal(
+      reader.sections.map(({ name, version }) => `${name} ${version}`),
+      ["core 1", "hub 1"],
+    );
+    assert.is(new TextDecoder().decode(reader.sections[1].bytes), `hub of ${idOf(1)}`);
+    const target = pageOf(5);
+    assert.is(reader.read(0, 1, target), false);
+    assert.equal(target, pageOf(5), "a page of zeros leaves the target as it is");
+    await reader.close();
+    const { bytes, pages: count, level } = again.get(idOf(1));
+    assert.is(count, 300);
+    assert.is(level, 1);
+    assert.ok(bytes.unique <= 200 * 4096, `200 different pages, ${bytes.unique} bytes`);
+    if (compress === "lz4") assert.ok(bytes.unique < 120 * 4096, `${bytes.unique} bytes`);
+    await again.close();
+  });
+}
+
+test("pages are kept once, whoever has them", async () => {
+  const directory = new SimDirectory();
+  const store = await openStore(directory);
+  const pages = new Map(Array.from({ length: 64 }, (_, page) => [`0:${page}`, page]));
+  await write(store, metaOf(1), pages);
+  const before = store.usage().bytes;
+  await write(store, metaOf(2), pages);
+  assert.is(store.usage().bytes, before);
+  assert.is(store.get(idOf(1)).bytes.unique, 0);
+  await store.remove(idOf(1));
+  assert.is(store.get(idOf(2)).bytes.unique, 64 * 4096);
+  await checkStore(store, new Map([[idOf(2), pages]]));
+});
+
+test("what is as in the parent takes no room in the child", async () => {
+  const { store } = await chain(new SimDirectory(), 1);
+  await write(
+    store,
+    metaOf(2, idOf(1)),
+    new Map<string, number | null>([
+      ["0:1", 1],
+      ["0:90", null],
+    ]),
+  );
+  assert.is(store.get(idOf(2)).pages, 0);
+  assert.equal(await store.diff(idOf(1), idOf(2)), {
+    regions: [new Uint32Array(0), new Uint32Array(0)],
+    sections: ["core"],
+  });
+});
+
+test("a page is read with one read, however long the chain is", async () => {
+  const counts: number[] = [];
+  for (const length of [1, CHAIN_MAX]) {
+    const directory = new SimDirectory();
+    const { store } = await chain(directory, length);
+    const reader = await store.reader(idOf(length));
+    const page = new Uint8Array(4096);
+    for (const number of reader.pages(0)) reader.read(0, number, page);
+    const before = directory.reads;
+    for (const number of reader.pages(0)) reader.read(0, number, page);
+    counts.push((directory.reads - before) / reader.pages(0).length);
+  }
+  assert.equal(counts, [1, 1]);
+});
+
+test("the 33rd of a chain is refused, and merging makes room", async () => {
+  const { store, model } = await chain(new SimDirectory(), CHAIN_MAX);
+  await checkStore(store, model);
+  const next = metaOf(33, idOf(32));
+  const error = await refusal(() => store.begin(next));
+  assert.is(error.code, "limit");
+  assert.match(error.message, /merge/);
+  await store.merge(idOf(32), "up");
+  model.delete(idOf(31));
+  await write(store, next, new Map([["0:5", 5]]));
+  model.set(idOf(33), over(model.get(idOf(32)), new Map([["0:5", 5]])));
+  await checkStore(store, model);
+});
+
+test("256 snapshots and more", async () => {
+  const directory = new SimDirectory();
+  const store = await openStore(directory);
+  const model: Model = new Map();
+  for (let number = 1; number <= 300; number++) {
+    const pages = new Map([[`0:${number}`, number % 40]]);
+    await write(store, metaOf(number), pages);
+    model.set(idOf(number), pages);
+  }
+  await store.close();
+  const again = await openStore(directory);
+  await checkStore(again, model);
+  assert.is(again.list().length, 300);
+});
+
+test("merging down and up, flattening, removing: what stays holds what it held", async () => {
+  const { store, model } = await chain(new SimDirectory(), 6);
+  await write(store, metaOf(7, idOf(3)), new Map([["0:1", 99]]));
+  model.set(idOf(7), over(model.get(idOf(3)), new Map([["0:1", 99]])));
+  // 4 goes into 3: 3 has what 4 had, and 7, which stood on 3, still has what it had
+  const down = await store.merge(idOf(4), "down");
+  assert.equal(down, { removed: [idOf(4)], renamed: { [idOf(4)]: idOf(3) } });
+  model.set(idOf(3), model.get(idOf(4)) as Map<string, number>);
+  model.delete(idOf(4));
+  await checkStore(store, model, "down");
+  assert.is(store.get(idOf(3)).instructions, 400);
+  assert.is(store.get(idOf(3)).name, "snap-3");
+  assert.is(store.get(idOf(5)).parent, idOf(3));
+  const up = await store.merge(idOf(6), "up");
+  assert.equal(up, { removed: [idOf(5)], renamed: {} });
+  model.delete(idOf(5));
+  await checkStore(store, model, "up");
+  await store.flatten(idOf(3));
+  assert.is(store.get(idOf(3)).type, "full");
+  await checkStore(store, model, "flatten");
+  await store.remove(idOf(1));
+  model.delete(idOf(1));
+  await checkStore(store, model, "remove");
+  assert.is(store.get(idOf(2)).type, "full");
+  assert.is((await refusal(() => store.merge(idOf(2), "up"))).code, "bad-state");
+});
+
+test("prune keeps the last of each machine", async () => {
+  const { store, model } = await chain(new SimDirectory(), 8);
+  const other = { ...metaOf(20), machine: "b" };
+  await write(store, other, new Map([["0:1", 3]]));
+  model.set(idOf(20), new Map([["0:1", 3]]));
+  const { removed } = await store.prune({ keep: 2 });
+  assert.is(removed.length, 6);
+  for (const id of removed) model.delete(id);
+  await checkStore(store, model);
+  assert.is((await refusal(() => store.prune({ keep: 0 }))).code, "bad-argument");
+});
+
+test("compact gives room back", async () => {
+  const directory = new SimDirectory();
+  const store = await openStore(directory);
+  const pages = (from: number) =>
+    new Map(Array.from({ length: 64 }, (_, page) => [`0:${page}`, page + from]));
+  await write(store, metaOf(1), pages(0));
+  await write(store, metaOf(2), pages(32));
+  const reader = await store.reader(idOf(2));
+  await store.remove(idOf(1));
+  const { segments, pages: copied, bytesBefore } = await store.compact();
+  assert.equal({ segments, copied }, { segments: 1, copied: 32 });
+  const page = new Uint8Array(4096);
+  assert.ok(reader.read(0, 3, page), "who reads meanwhile goes on");
+  assert.equal(page, pageOf(35));
+  await reader.close();
+  assert.ok(bytesBefore - store.usage().bytes >= 31 * 4096, "32 pages and a slot each less");
+  await checkStore(store, new Map([[idOf(2), pages(32)]]));
+  assert.is(directory.list("segments").length, store.usage().segments);
+  assert.is((await store.compact()).segments, 0);
+});
+
+test("a snapshot that is being read may go; what is needed stays until it is closed", async () => {
+  const directory = new SimDirectory();
+  const { store } = await chain(directory, 2);
+  const reader = await store.reader(idOf(2));
+  await store.remove(idOf(2));
+  await store.remove(idOf(1));
+  assert.ok(directory.list("segments").length > 0);
+  const page = new Uint8Array(4096);
+  assert.ok(reader.read(0, 2, page));
+  assert.equal(page, pageOf(2));
+  await reader.close();
+  assert.equal(directory.list("segments"), []);
+});
+
+test("two that are written at once do not disturb each other", async () => {
+  const { store, model } = await chain(new SimDirectory(), 1);
+  const one = await store.begin(metaOf(2, idOf(1)));
+  const two = await store.begin(metaOf(3, idOf(1)));
+  assert.is((await refusal(() => store.remove(idOf(1)))).code, "busy");
+  for (let page = 0; page < 20; page++) {
+    await one.page(0, page, pageOf(page + 200));
+    await two.page(0, page, pageOf(page + 210));
+  }
+  await two.commit();
+  await one.abort();
+  await one.abort();
+  const pages = new Map(Array.from({ length: 20 }, (_, page) => [`0:${page}`, page + 210]));
+  model.set(idOf(3), over(model.get(idOf(1)), pages));
+  await checkStore(store, model);
+});
+
+test("names, labels, notes and working sets", async () => {
+  const directory = new SimDirectory();
+  const { store, model } = await chain(directory, 2);
+  await store.rename(idOf(1), "base");
+  await store.label(idOf(1), { labels: { kept: "yes" }, notes: "first\nof all" });
+  assert.is((await refusal(() => store.rename(idOf(2), "base"))).code, "bad-argument");
+  assert.is((await refusal(() => store.rename(idOf(2), ""))).code, "bad-argument");
+  await store.saveWorkingSet(idOf(2), Uint32Array.of(7, 3, 5));
+  await store.close();
+  const again = await openStore(directory);
+  const { name, labels, notes } = again.get(idOf(1));
+  assert.equal(
+    { name, labels, notes },
+    { name: "base", labels: { kept: "yes" }, notes: "first\nof all" },
+  );
+  await checkStore(again, model);
+  const reader = await again.reader(idOf(2));
+  assert.equal(reader.workingSet, Uint32Array.of(7, 3, 5));
+});
+
+test("one file, and into another store", async () => {
+  const { store, model } = await chain(new SimDirectory(), 5);
+  const file = new MemoryBytes();
+  const bytes = await store.exportTo(idOf(5), file);
+  assert.is(bytes, file.bytes);
+  assert.is((await store.inspectFile(file)).name, "snap-5");
+  const other = await openStore(new MemoryDirectory(), "lz4");
+  assert.is(await other.importFrom(file), idOf(5));
+  assert.is(other.get(idOf(5)).level, 1);
+  await checkStore(other, new Map([[idOf(5), model.get(idOf(5)) as Map<string, number>]]));
+  assert.is((await refusal(() => other.importFrom(file))).code, "bad-argument");
+  const second = await other.importFrom(file, { name: "again" });
+  assert.is.not(second, idOf(5));
+  await checkSnapshot(other, second, model.get(idOf(5)) as Map<string, number>);
+});
+
+test("random operations beside the model", async () => {
+  const random = new Random(SEED);
+  const directory = new SimDirectory();
+  let store = await openStore(directory, "lz4");
+  const model: Model = new Map();
+  for (let number = 1; number <= 250; number++) {
+    const ids = [...model.keys()];
+    const id = ids[random.below(Math.max(1, ids.length))];
+    const what = `SEED=${SEED}, step ${number}`;
+    const kind = ids.length < 3 ? 0 : random.below(12);
+    if (kind < 5) {
+      const isChild = ids.length > 0 && random.chance(70) && store.get(id).level < CHAIN_MAX;
+      const pages = new Map<string, number | null>();
+      for (let count = random.below(12); count >= 0; count--) {
+        const key = `${random.below(3)}:${random.below(40)}`;
+        pages.set(key, random.chance(25) ? null : random.below(60));
+      }
+      await write(store, metaOf(number, isChild ? id : null), pages, ["core"]);
+      model.set(idOf(number), over(isChild ? model.get(id) : undefined, pages));
+    } else if (kind < 7) {
+      await store.remove(id);
+      model.delete(id);
+    } else if (kind === 7) await store.flatten(id);
+    else if (kind === 8) await store.compact({ deadShare: 0 });
+    else if (kind === 9) {
+      await store.close();
+      store = await openStore(directory, random.chance(50) ? "lz4" : "none");
+    } else {
+      const { parent } = store.get(id);
+      if (parent === null) continue;
+      if (kind === 10) model.delete(parent);
+      else {
+        model.set(parent, model.get(id) as Map<string, number>);
+        model.delete(id);
+      }
+      await store.merge(id, kind === 10 ? "up" : "down");
+    }
+    if (number % 10 === 0) await checkStore(store, model, what);
+  }
+  await checkStore(store, model, `SEED=${SEED}`);
+});
+
+test.run();
