@@ -27,6 +27,7 @@ import { digestOfParts } from "./digest.ts";
 import { fillFromRoot } from "./fill.ts";
 import type { Runner } from "./runner.ts";
 import { DEVICE_PREFIX, type HubFacts, saveConsole, saveHtif, saveHub } from "./sections.ts";
+import type { DiskUsers } from "./users.ts";
 
 /** Of the section "core": see core/blocks.ts. */
 export const CORE_VERSION = 1;
@@ -172,6 +173,7 @@ function captureDisks(
 export function captureMachine(
   parts: CapturedParts,
   wallMs: number,
+  users: DiskUsers,
   options: CaptureOptions,
 ): MachineCapture {
   const { config, devices, view } = parts;
@@ -186,6 +188,7 @@ export function captureMachine(
     ticks: view.ticks,
     wallMs,
     hub,
+    users,
   });
 }
 
@@ -198,6 +201,7 @@ interface CaptureFacts {
   readonly ticks: number;
   readonly wallMs: number;
   readonly hub: HubFacts;
+  readonly users: DiskUsers;
 }
 
 /** A machine as it was at one moment; give it back with `release`. */
@@ -212,7 +216,10 @@ export class MachineCapture implements SavedMachine {
   /** Machine time. */
   readonly ticks: number;
   readonly wallMs: number;
+  /** Of the disks that it reads, for machines made from it. */
+  readonly users: DiskUsers;
   readonly #hub: HubFacts;
+  readonly #leaveDisks: () => void;
 
   /** For captureMachine. */
   constructor(facts: CaptureFacts) {
@@ -224,6 +231,8 @@ export class MachineCapture implements SavedMachine {
     this.ticks = facts.ticks;
     this.wallMs = facts.wallMs;
     this.#hub = facts.hub;
+    this.users = facts.users;
+    this.#leaveDisks = facts.users.take();
   }
 
   get isReleased(): boolean {
@@ -258,6 +267,7 @@ export class MachineCapture implements SavedMachine {
   release(): void {
     this.root.release();
     for (const disk of this.disks) disk.release();
+    this.#leaveDisks();
   }
 
   [Symbol.dispose](): void {

@@ -15,6 +15,7 @@ import { VmError } from "../errors.ts";
 import type { MachineCapture, MachineShapeFacts, SavedMachine } from "./capture.ts";
 import type { MachineConfig } from "./config.ts";
 import type { HubFacts } from "./sections.ts";
+import type { DiskUsers } from "./users.ts";
 
 /** What `machine.fork` may be told. */
 export interface ForkOptions {
@@ -74,14 +75,21 @@ function isCapture(saved: SavedMachine): saved is MachineCapture {
   return "root" in saved && "release" in saved;
 }
 
+/** Disks of a machine that is to be made. */
+export interface FoundDisks {
+  readonly disks: BlockBackend[];
+  /** Of those, what was made for it. */
+  readonly owned: BlockBackend[];
+  /** What is still to be put there. */
+  readonly patched: SavedMachine;
+  readonly users?: DiskUsers;
+}
+
 /**
  * Disks for a machine that begins as `saved`: those given, by slot; else, of a capture, its own as
  * they were; else empty ones. `patched` is what those are still to be filled with.
  */
-export function disksFor(
-  saved: SavedMachine,
-  given: readonly (BlockBackend | null)[],
-): { disks: BlockBackend[]; owned: BlockBackend[]; patched: SavedMachine } {
+export function disksFor(saved: SavedMachine, given: readonly (BlockBackend | null)[]): FoundDisks {
   const disks = saved.shape.disks.map(({ bytes, isReadOnly }, slot) => {
     const own = given[slot] ?? (isCapture(saved) ? saved.disks[slot]?.open() : undefined);
     if (own !== undefined) return own;
@@ -97,6 +105,7 @@ export function disksFor(
   return {
     disks,
     owned: disks.filter((disk) => !given.includes(disk)),
+    ...(isCapture(saved) ? { users: saved.users } : {}),
     patched: {
       shape,
       sections,

@@ -147,13 +147,16 @@ export class Host {
     options: AdoptOptions = {},
   ): Promise<Machine> {
     this.#needRoom(1);
-    const { disks, owned, patched } = disksFor(saved, config.disks ?? []);
+    const { disks, owned, patched, users } = disksFor(saved, config.disks ?? []);
     let machine: Machine | null = null;
     try {
       const hasFiles = config.kernel !== undefined || config.firmware !== undefined;
       const shape = configOf(saved.shape);
       const resolved = this.#resolve({ noReboot: !hasFiles, ...shape, ...config, disks });
-      machine = this.#services.make(resolved, { disks: owned });
+      machine = this.#services.make(resolved, {
+        disks: owned,
+        ...(users === undefined ? {} : { users }),
+      });
       await machine.adopt(patched, options);
       return machine;
     } catch (error) {

@@ -45,6 +45,7 @@ import { RunLoop } from "./run-loop.ts";
 import type { ExitCounts } from "./runner.ts";
 import type { HtifFacts } from "./sections.ts";
 import { Starter } from "./starter.ts";
+import { DiskUsers } from "./users.ts";
 
 export type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
 
@@ -53,6 +54,8 @@ export interface MadeParts {
   readonly view?: MachineView;
   /** Closed with the machine. */
   readonly disks?: readonly BlockBackend[];
+  /** Of the machine that this one is a copy of. */
+  readonly users?: DiskUsers;
 }
 
 /** One machine. Made by `host.createMachine`. */
@@ -77,6 +80,8 @@ export class Machine {
   /** The core's part and the frames are given back. */
   #isGone = false;
   readonly #ownDisks: readonly BlockBackend[];
+  readonly #users: DiskUsers;
+  readonly #leaveDisks: () => void;
   /** Children so far: each draws other random numbers. */
   #forks = 0;
   readonly #counts: ExitCounts = { mmio: 0, sbi: 0, idle: 0, alarm: 0 };
@@ -88,6 +93,8 @@ export class Machine {
     this.jobs = new JobDesk(config.name);
     this.#host = host;
     this.#ownDisks = made.disks ?? [];
+    this.#users = made.users ?? new DiskUsers();
+    this.#leaveDisks = this.#users.take();
     this.#view = made.view ?? MachineView.create(host.core, config);
     const wake = () => this.#loop.wake();
     this.#console = new ConsoleEnd(config.consoleInput === "open", wake);
@@ -393,12 +400,21 @@ export class Machine {
   }
 
   /**
-   * Where pages that are not in memory come from (`view.pagesLeave`); null when none is. The machine
+   * Where pages not in memory come from (`view.pagesLeave`); null when none is. The machine
    * closes it, and so does the next call; forks share it.
    */
   setPager(pager: Pager | null): void {
     this.#needAlive();
     this.#pages.set(pager);
+  }
+
+  /**
+   * Settles when nobody needs the disks that this machine was given: it is disposed, and so are its
+   * forks; captures are released, and what was made from them is disposed. Whoever opened the disks
+   * closes them then.
+   */
+  disksFree(): Promise<void> {
+    return this.#users.free();
   }
 
   // ---- copies: capture.ts, adopt.ts, fork.ts ----
@@ -439,7 +455,7 @@ export class Machine {
   capture(options: CaptureOptions = {}): MachineCapture {
     this.#needGuest("is captured");
     this.#clock.update(this.#view);
-    return captureMachine(this.#captured, this.#host.platform.wallMs(), options);
+    return captureMachine(this.#captured, this.#host.platform.wallMs(), this.#users, options);
   }
 
   /**
@@ -512,7 +528,11 @@ export class Machine {
     const config = { ...this.config, name: name ?? `${this.name}-${ordinal}`, seed, disks };
     let child: Machine | null = null;
     try {
-      child = this.#host.make(config, { view: MachineView.fork(this.#view), disks: own });
+      child = this.#host.make(config, {
+        view: MachineView.fork(this.#view),
+        disks: own,
+        users: this.#users,
+      });
       child.#pages.share(this.#pages);
       const { clock } = options;
       const htif = adoptSections(child.#captured, saved.sections, { identity, clock, seed });
@@ -590,6 +610,7 @@ export class Machine {
     this.#pages.close();
     this.#view.dispose();
     for (const disk of this.#ownDisks) void disk.close();
+    this.#leaveDisks();
     this.#host.removed(this);
   }
 

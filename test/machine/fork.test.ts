@@ -177,6 +177,29 @@ test("a child costs a frame, and children give everything back", async () => {
   assert.is(host.stats().framesFree, free);
 });
 
+test("disks are free when machine, forks and captures are gone", async () => {
+  const host = await smallHost({ machinesMax: 8 });
+  const parent = await booted(host, { kernel: elfProgram(emitDiskGuest), disks: [makeDisk()] });
+  await run(parent, 3000);
+  let isFree = false;
+  void parent.disksFree().then(() => (isFree = true));
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const [child] = await parent.fork();
+  const [grandchild] = await child.fork();
+  const capture = child.capture();
+  const copy = await host.createFrom(capture);
+  for (const gone of [parent, child, grandchild]) gone.dispose();
+  capture.release();
+  await turn();
+  assert.is(isFree, false, "a machine made from the capture reads them");
+  copy.resume();
+  await run(copy, 20_000);
+  copy.dispose();
+  copy.dispose();
+  await turn();
+  assert.is(isFree, true);
+});
+
 test("clock jump: machine time catches up with the host, no timer is left out", async () => {
   const time = new HostTime();
   const host = await smallHost({ platform: time });
