@@ -35,7 +35,7 @@ import {
   writeWholeFile,
 } from "./platform/node/files.ts";
 import { loadHistory, openPrompt, saveHistory } from "./platform/node/line-editor.ts";
-import { onSignal, standardStreams } from "./platform/node/standard-streams.ts";
+import { hangUp, onSignal, standardStreams } from "./platform/node/standard-streams.ts";
 import { listenTcp } from "./platform/node/tcp-server.ts";
 import { type AbortSignalLike, UsageError } from "./shell/command.ts";
 import { main } from "./shell/main.ts";
@@ -193,3 +193,4 @@ try {
   process.stderr.write(`rivulet: ${text}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
+hangUp();

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Console, runToEnd } from "../../bench/process.ts";
+import { nodePlatform } from "../../src/platform/node/platform.ts";
 import { commandsDocument } from "../../src/shell/docs.ts";
 import { COMMANDS } from "../../src/shell/registry.ts";
 import { CLI, rivulet } from "../helpers/cli.ts";
@@ -130,6 +131,22 @@ test("Ctrl-Z where nobody could let it go on does nothing", async () => {
   await type(terminal, "echo here\r", /\nhere[\s\S]*rivulet> /);
   await type(terminal, "exit\r", /status 0/);
   await terminal.finish(SECONDS_MAX);
+});
+
+test("a terminal that goes away ends the shell, quietly", async () => {
+  const script = join(folder, "hangup.sh");
+  const status = join(folder, "status");
+  const shell = `XDG_STATE_HOME="${folder}/state" "${process.execPath}" "${CLI}"`;
+  writeFileSync(script, `trap : HUP\n${shell} 2>"${folder}/said"\necho $? >"${status}"\n`);
+  const terminal = new Console(["script", "-qec", `bash ${script}`, "/dev/null"]);
+  await terminal.expect(PROMPT, SECONDS_MAX);
+  await terminal.kill();
+  const { after } = nodePlatform();
+  for (let round = 0; !existsSync(status) && round < 50 * SECONDS_MAX; round++) {
+    await new Promise<void>((resolve) => void after(20, resolve));
+  }
+  assert.is(readFileSync(status, "utf8"), "129\n");
+  assert.match(readFileSync(join(folder, "said"), "utf8"), /^rivulet [^\n]+leaves\n$/);
 });
 
 test("history is cut at 1000 lines", async () => {

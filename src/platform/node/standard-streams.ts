@@ -6,6 +6,7 @@
  * Holds   a reader that went away (EPIPE) is told to the listener and never thrown; output that is
  *         lost for another reason is told to the person, too.
  */
+import { isatty } from "node:tty";
 import { watchReader } from "./reader-watch.ts";
 
 /** Output that may wait in this process before `write` says that it piles up. */
@@ -134,4 +135,16 @@ export function onSignal(listener: (status: number) => void): () => void {
     clearInterval(keeping);
     for (const end of handlers) end();
   };
+}
+
+/**
+ * Ends by SIGHUP when our terminal has gone away: at an exit of its own Node puts the terminal back
+ * as it was, and aborts where there is none.
+ */
+export function hangUp(): void {
+  const { stdin, stdout, stderr } = process;
+  const isGone = [stdin, stdout, stderr].some(({ isTTY }, fd) => isTTY === true && !isatty(fd));
+  if (!isGone) return;
+  process.removeAllListeners("SIGHUP");
+  process.kill(process.pid, "SIGHUP");
 }
