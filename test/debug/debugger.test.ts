@@ -203,6 +203,11 @@ test("owners take away their own points only, and limits are told", async () => 
   for (let at = 1n; at < 128n; at++) dbg.points.setBreakpoint(at * 0x1000n);
   throwsCode(() => dbg.points.setBreakpoint(0x2n), "limit", /at most 128/);
   throwsCode(() => dbg.points.setWatchpoint(0n, 0, "read"), "bad-argument", /accepted are 1 to/);
+  for (const kind of ["read", "write", "access"] as const) {
+    assert.ok(dbg.points.setWatchpoint(0x1000n, 8, kind));
+    assert.not(dbg.points.setWatchpoint(0x1000n, 8, kind));
+  }
+  assert.is(dbg.watchpoints.length, 3);
   const kind = "store" as "write";
   throwsCode(() => dbg.points.setWatchpoint(0n, 8, kind), "bad-argument", /read, write, access/);
   machine.dispose();

@@ -6,6 +6,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { MACHINE_STEP } from "../../assembly/layout.ts";
 import {
   bytesOf,
   frame,
@@ -18,10 +19,12 @@ import {
 } from "../../src/debug/packet.ts";
 import { GdbServer, letGo, type Machine } from "../../src/index.ts";
 import {
+  elfProgram,
   emitHang,
   emitPoweroff,
   imageProgram,
   KERNEL,
+  RAM,
   smallHost,
 } from "../helpers/guest-program.ts";
 import { Random, seedOf } from "../helpers/random.ts";
@@ -50,6 +53,34 @@ const counting = imageProgram((a) => {
   a.sd("a0", "sp", -16);
   a.j("loop");
 });
+
+const OTHER = RAM + 0x100;
+
+/** Hart 0 waits for an interrupt that never comes; the others go round and round at OTHER. */
+const waiting = elfProgram((a) => {
+  a.csrr("t0", "mhartid");
+  a.bnez("t0", "other");
+  a.label("wait");
+  a.wfi();
+  a.j("wait");
+  a.padTo(OTHER);
+  a.label("other");
+  a.addi("a0", "a0", 1);
+  a.j("other");
+});
+
+/** Hart 0 waits, and is stepped all the same. */
+async function openStepping(): Promise<Session> {
+  const session = await open(waiting, 2);
+  const { client, machine } = session;
+  for (let count = 0; count < 3; count++) await client.ask("vCont;s:1");
+  assert.ok(machine.debugger.registers(0).isWaiting);
+  client.send("vCont;s:1");
+  for (let turns = 0; turns < 5; turns++) await turn();
+  assert.is(client.waiting, 0);
+  assert.is(machine.view.get32(MACHINE_STEP), 1);
+  return session;
+}
 
 async function open(kernel = counting, harts = 1): Promise<Session> {
   const machine = host.createMachine({ kernel, harts, memoryBytes: "4M", clock: "virtual" });
@@ -233,6 +264,29 @@ test("a point that gdb did not set stops as a signal: gdb passes over break repo
   client.drop();
 });
 
+test("a stop is told of the hart that it is of", async () => {
+  const { client } = await open(waiting, 2);
+  const at = OTHER.toString(16);
+  assert.is(await client.ask(`Z0,${at},4`), "OK");
+  assert.match(await client.ask("vCont;c"), /^T05thread:2;swbreak:;/);
+  assert.is(await pcOf(client), BigInt(OTHER));
+  assert.is(await client.ask("qC"), "QC2");
+  client.drop();
+});
+
+test("Ctrl-C, and an end of the connection, forget a step that has not come to its end", async () => {
+  const interrupted = await openStepping();
+  interrupted.client.raw("\u0003");
+  assert.match(await interrupted.client.next(), /^T02/);
+  assert.is(interrupted.machine.view.get32(MACHINE_STEP), 0);
+  interrupted.machine.dispose();
+  const { client, machine } = await openStepping();
+  client.drop();
+  assert.is(machine.view.get32(MACHINE_STEP), 0);
+  assert.is(machine.state, "running");
+  machine.dispose();
+});
+
 test("without acknowledgements none are sent, with them the last packet comes again", async () => {
   const { client } = await open();
   await client.ask("qC");
@@ -298,6 +352,21 @@ test("kill ends the machine, reset starts it again", async () => {
   assert.is((await pcOf(reset.client)).toString(16).slice(0, 4), KERNEL_HEX.slice(0, 4));
   assert.is(await reset.client.ask("vKill;1"), "OK");
   assert.is(reset.machine.state, "terminated");
+});
+
+test("what gdb has killed does not go on when it leaves", async () => {
+  const machine = host.createMachine({ kernel: counting, memoryBytes: "4M" });
+  await machine.boot();
+  const server = new GdbServer({
+    target: () => ({ machine, resume: () => letGo(machine), kill: () => machine.stop() }),
+  });
+  const client = new GdbClient();
+  server.accept(client.peer);
+  client.send("k");
+  client.drop();
+  assert.is(machine.state, "paused");
+  assert.not(machine.hasRun);
+  machine.dispose();
 });
 
 test("monitor answers in lines and refuses in words", async () => {

@@ -24,7 +24,7 @@ import { AgentChannel, type AgentJob } from "../../src/machine/agent.ts";
 import { OutputCollector, type OutputRequest, signalName } from "../../src/machine/exec-result.ts";
 import { scriptOf } from "../../src/machine/exec-script.ts";
 import { guestAgent, type Host, isElf, VmError } from "../../src/node.ts";
-import { elfProgram, smallHost } from "../helpers/guest-program.ts";
+import { elfProgram, emitPoweroff, smallHost } from "../helpers/guest-program.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 
 const test = suite("machine/agent");
@@ -490,6 +490,19 @@ test("waiting ends with an abort, a stop, the machine's end", async () => {
     machine.dispose();
     for (const text of await Promise.all(both)) assert.match(text, /^bad-state: /);
   });
+});
+
+test("a guest that switches itself off ends the wait, whoever runs it", async () => {
+  const host = await smallHost();
+  for (const isOurs of [true, false]) {
+    const machine = host.createMachine({ kernel: elfProgram(emitPoweroff), memoryBytes: "4M" });
+    await machine.boot();
+    const run = isOurs ? machine.run() : null;
+    assert.match(await errorOf(machine.exec("x")), /^bad-state: .*\(poweroff\)/);
+    assert.is(machine.state, "terminated");
+    await run;
+  }
+  host.dispose();
 });
 
 test("a caller who runs the machine takes over from exec, which waits on", async () => {

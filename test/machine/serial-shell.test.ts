@@ -3,6 +3,7 @@
  * and with a kernel that prints into everything.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ConsoleEnd } from "../../src/machine/console.ts";
@@ -142,8 +143,13 @@ test("prompts are told from what is no prompt", () => {
 
 test("a block is taken only when it is whole", () => {
   const bytes = bytesOf("The quick brown fox jumps over the lazy dog. ".repeat(3));
-  const hash = "".padEnd(64, "0");
-  assert.is(blockOf(Buffer.from(bytes).toString("base64"), bytes.length, hash), null);
+  const hash = createHash("sha256").update(bytes).digest("hex");
+  const text = Buffer.from(bytes).toString("base64").replaceAll(/.{76}/g, "$&\r\n");
+  assert.equal(blockOf(text, bytes.length, hash), bytes);
+  assert.equal(blockOf(text.replace("\r\n", "\r\n[ 1.5] oops\r\n"), bytes.length, hash), bytes);
+  assert.is(blockOf(text, bytes.length, "".padEnd(64, "0")), null, "something else was said");
+  assert.is(blockOf(text, bytes.length - 1, hash), null);
+  assert.is(blockOf(text.slice(0, -8), bytes.length, hash), null);
   assert.is(blockOf("", 3, hash), null);
   assert.is(blockOf("====", 3, hash), null);
 });

@@ -244,10 +244,13 @@ test("errors keep their codes", async () => {
 test("disposing ends a run with stopped and refuses what comes after", async () => {
   const { machine } = await connect();
   await machine.boot();
+  const ends: string[] = [];
+  machine.on("state", ({ from, to, reason }) => ends.push(`${from} ${to} ${reason}`));
   const run = machine.run();
   machine.dispose();
   assert.equal(await run, { kind: "stopped" });
   assert.is(machine.state, "terminated");
+  assert.equal(ends, ["running terminated disposed"]);
   assert.is(await codeOf(machine.stats()), "disposed");
   machine.console.write("too late\n");
   machine.dispose();
