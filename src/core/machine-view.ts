@@ -32,6 +32,7 @@ import {
   MACHINE_IDLE_UNTIL,
   MACHINE_LOGS,
   MACHINE_RETIRED,
+  MACHINE_ROOT,
   MACHINE_SATP_MAX,
   MACHINE_SBI,
   MACHINE_SLOTS,
@@ -134,6 +135,14 @@ export class MachineView extends BlockView {
     const root = this.core.exports.machineRetain(this.address) >>> 0;
     if (root === 0) throw new VmError("no-memory", "no frame is free for another root");
     return new RetainedRoot(this.core, root, this.ramPages);
+  }
+
+  /**
+   * The machine's own pages, to be looked at while nothing runs or writes: takes no frame, where
+   * `retainRoot` takes one.
+   */
+  lendRoot(): RetainedRoot {
+    return new RetainedRoot(this.core, this.get32(MACHINE_ROOT), this.ramPages, true);
   }
 
   /**

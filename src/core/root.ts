@@ -21,13 +21,16 @@ const DIGEST = BATCH + 64;
 export class RetainedRoot {
   readonly core: Core;
   readonly ramPages: number;
+  /** The machine's own, lent: `release` gives nothing back. */
+  readonly isLent: boolean;
   #root: number;
 
-  /** For MachineView.retainRoot. */
-  constructor(core: Core, root: number, ramPages: number) {
+  /** For MachineView.retainRoot and lendRoot. */
+  constructor(core: Core, root: number, ramPages: number, isLent = false) {
     this.core = core;
     this.#root = root;
     this.ramPages = ramPages;
+    this.isLent = isLent;
   }
 
   /** The root's number in the core; throws "disposed" once it is released. */
@@ -111,7 +114,7 @@ export class RetainedRoot {
   /** Gives back what nobody else holds. Once is enough; more does no harm. */
   release(): void {
     if (this.#root === 0) return;
-    this.core.exports.rootRelease(this.#root);
+    if (!this.isLent) this.core.exports.rootRelease(this.#root);
     this.#root = 0;
   }
 

@@ -74,6 +74,8 @@ export interface KeptState {
 /** What a state is kept under. */
 export interface KeepOptions extends WorkOptions {
   readonly name: string;
+  /** The machine stands still until the state is kept. */
+  readonly isStill: boolean;
 }
 
 /** A place that keeps states of machines: the arena, memory beside it, a snapshot store. */

@@ -315,7 +315,7 @@ export class VmLifecycleManager {
       let isAway = false;
       try {
         await machine.suspend(async () => {
-          const state = await store.keep(machine, { ...work, name: "suspended" });
+          const state = await store.keep(machine, { ...work, name: "suspended", isStill: true });
           record.kept = { state, where: store.where };
           if (work.signal?.aborted === true) {
             throw new VmError("aborted", `suspending ${machine.name} was cancelled`);
@@ -340,7 +340,7 @@ export class VmLifecycleManager {
     await this.#do(machine, { operation: "reset", to: null }, () => machine.restart());
   }
 
-  /** Asks the guest to begin anew; settles when it does. Throws as `machine.exec` does, "timeout". */
+  /** Asks the guest to begin anew; settles when it does. Throws as `machine.exec` does. */
   async reboot(machine: Machine, options: RebootOptions = {}): Promise<void> {
     this.#short(machine, "reboot");
     await this.#do(machine, { operation: "reboot", to: null }, () => {
@@ -348,7 +348,7 @@ export class VmLifecycleManager {
     });
   }
 
-  /** Asks the guest to switch itself off; settles when it has. Throws as `machine.powerdown` does. */
+  /** Asks the guest to switch itself off; settles when it has. Throws as `powerdown` does. */
   async stop(machine: Machine, options: RebootOptions = {}): Promise<RunResult> {
     return this.#do(machine, { operation: "stop", to: "terminated" }, () => {
       return machine.powerdown(options);
@@ -387,7 +387,7 @@ export class VmLifecycleManager {
     });
   }
 
-  /** The checkpoints that are not released, of every machine or of the one so named, oldest first. */
+  /** The checkpoints not yet released, of every machine or of the one so named, oldest first. */
   checkpoints(machine?: string): VmCheckpoint[] {
     const all = [...this.#checkpoints];
     return machine === undefined ? all : all.filter(({ facts }) => facts.machine === machine);
@@ -405,7 +405,7 @@ export class VmLifecycleManager {
       const { ticks, instructions } = machine.stats();
       const createdMs = platform.wallMs();
       const beganMs = platform.monotonicMs();
-      const keeping = store.keep(machine, { ...work, name });
+      const keeping = store.keep(machine, { ...work, name, isStill: false });
       // what comes after the first wait of a store does not keep the guest
       const pauseMs = platform.monotonicMs() - beganMs;
       const { where } = store;
@@ -418,7 +418,8 @@ export class VmLifecycleManager {
 
   /**
    * Goes back to a checkpoint: a machine becomes it and goes on as it was, or stands paused when it
-   * was not running; or a new machine is made, paused, on this host or another. The checkpoint stays.
+   * was not running; or a new machine is made, paused, on this host or another. The checkpoint
+   * stays.
    */
   async restore(checkpoint: VmCheckpoint, target: RestoreTarget): Promise<VmRestoration> {
     const { platform } = this.host;

@@ -174,7 +174,8 @@ export class MemoryStore implements StateStore {
   }
 
   async keep(machine: Machine, options: KeepOptions): Promise<KeptState> {
-    const capture = machine.capture();
+    // where frames ran out there may be none for a root
+    const capture = machine.capture({ isStill: options.isStill });
     const heap = new PageHeap();
     try {
       await this.#copy(machine, capture, heap, options);
@@ -214,7 +215,7 @@ export class MemoryStore implements StateStore {
 
 const ZEROS = new Uint8Array(PAGE_BYTES);
 
-/** Where the pages are that came with a lazy restore and nobody has touched: they are read there. */
+/** Where the pages are that a lazy restore left and nobody has touched: they are read there. */
 function absentSlots(view: MachineView, batches: readonly Uint32Array[]): Map<number, number> {
   const slots = new Map<number, number>();
   for (const batch of batches) {

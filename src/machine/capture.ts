@@ -88,6 +88,11 @@ export interface CaptureOptions {
    * the disks are left out.
    */
   readonly disks?: readonly (DiskMark | null)[] | null;
+  /**
+   * The machine stands still until `release`: its pages are lent and not retained, which takes no
+   * frame. For `machine.suspend`.
+   */
+  readonly isStill?: boolean;
 }
 
 const shapes = new WeakMap<DeviceSet, MachineShapeFacts>();
@@ -178,7 +183,7 @@ export function captureMachine(
 ): MachineCapture {
   const { config, devices, view } = parts;
   const { sections, hub } = whileFrozen(devices.bus.devices, () => saveSections(parts));
-  const root = view.retainRoot();
+  const root = options.isStill === true ? view.lendRoot() : view.retainRoot();
   return new MachineCapture({
     shape: shapeOf(config, devices),
     sections,

@@ -14,7 +14,7 @@ export const JOB_KINDS = ["snapshot", "checkpoint", "suspend", "restore", "migra
 /** One of JOB_KINDS. */
 export type JobKind = (typeof JOB_KINDS)[number];
 
-/** What can be asked for while a job is under way. Ending the machine always can: it ends the job. */
+/** What can be asked for while a job is under way. Ending the machine always can: it ends it. */
 export const JOB_OPERATIONS = [
   "pause",
   "resume",

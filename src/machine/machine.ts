@@ -9,22 +9,8 @@ import { MachineView } from "../core/machine-view.ts";
 import type { BlockBackend, MaybePromise } from "../device/block/contract.ts";
 import { VmError } from "../errors.ts";
 import type { Share } from "./accounting.ts";
-import {
-  type AdoptingParts,
-  type AdoptOptions,
-  adoptDisks,
-  adoptMachine,
-  adoptSections,
-  checkAdoptable,
-} from "./adopt.ts";
-import {
-  type CaptureOptions,
-  captureMachine,
-  type MachineCapture,
-  type SavedMachine,
-  type SavedSections,
-  saveSections,
-} from "./capture.ts";
+import type { AdoptOptions } from "./adopt.ts";
+import type { CaptureOptions, MachineCapture, SavedMachine } from "./capture.ts";
 import { type MachineClock, makeClock } from "./clock.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { ConsoleEnd, type MachineConsole } from "./console.ts";
@@ -34,16 +20,16 @@ import { stateDigest } from "./digest.ts";
 import { Emitter } from "./events.ts";
 import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./exec.ts";
 import type { ExecResult } from "./exec-result.ts";
-import { checkFork, childSeed, type ForkOptions, forkDisks, ownDisks } from "./fork.ts";
+import { Copier } from "./copier.ts";
+import { checkFork, type ForkOptions } from "./fork.ts";
 import type { HostServices } from "./host.ts";
 import { JobDesk } from "./jobs.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
-import { type LastingParts, makeRunner } from "./make-runner.ts";
+import type { LastingParts } from "./make-runner.ts";
 import { PageDesk, type Pager } from "./pager.ts";
 import { type MachineState, type RunResult, refuseState } from "./result.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { ExitCounts } from "./runner.ts";
-import type { HtifFacts } from "./sections.ts";
 import { Starter } from "./starter.ts";
 import { DiskUsers } from "./users.ts";
 
@@ -73,6 +59,7 @@ export class Machine {
   readonly #events = new Emitter<MachineEvents>();
   readonly #loop: RunLoop;
   readonly #starter: Starter;
+  readonly #copier: Copier;
   #exec: GuestExec | null = null;
   #debugger: Debugger | null = null;
   #isBooting = false;
@@ -82,8 +69,6 @@ export class Machine {
   readonly #ownDisks: readonly BlockBackend[];
   readonly #users: DiskUsers;
   readonly #leaveDisks: () => void;
-  /** Children so far: each draws other random numbers. */
-  #forks = 0;
   readonly #counts: ExitCounts = { mmio: 0, sbi: 0, idle: 0, alarm: 0 };
 
   /** For host.ts alone: `view` of a fork, and disks that are this machine's to close. */
@@ -108,6 +93,7 @@ export class Machine {
     this.#pages = new PageDesk(this.#view);
     this.#loop = this.#makeLoop();
     this.#starter = this.#makeStarter();
+    this.#copier = this.#makeCopier();
   }
 
   #makeLoop(): RunLoop {
@@ -140,6 +126,20 @@ export class Machine {
       counts: this.#counts,
       pages: this.#pages,
     };
+  }
+
+  #makeCopier(): Copier {
+    return new Copier({
+      config: this.config,
+      host: this.#host,
+      parts: this.#lasting,
+      loop: this.#loop,
+      users: this.#users,
+      make: (config, made) => {
+        const machine = this.#host.make(config, made);
+        return { machine, copier: machine.#copier };
+      },
+    });
   }
 
   #makeStarter(): Starter {
@@ -433,20 +433,6 @@ export class Machine {
     throw new VmError("bad-state", `${this.name} is ${this.state}: only a booted one ${what}`);
   }
 
-  get #captured(): AdoptingParts {
-    const { platform } = this.#host;
-    return {
-      config: this.config,
-      view: this.#view,
-      devices: this.#devices,
-      console: this.#console,
-      runner: this.#loop.runner,
-      clock: this.#clock,
-      wallMs: platform.wallMs(),
-      entropy: (count) => platform.entropy(count),
-    };
-  }
-
   /**
    * All that the machine is now, in microseconds; a run under way goes on. Release it. Throws
    * "busy" from within a device or its output, "bad-state" before boot and after the end,
@@ -454,8 +440,7 @@ export class Machine {
    */
   capture(options: CaptureOptions = {}): MachineCapture {
     this.#needGuest("is captured");
-    this.#clock.update(this.#view);
-    return captureMachine(this.#captured, this.#host.platform.wallMs(), this.#users, options);
+    return this.#copier.capture(options);
   }
 
   /**
@@ -465,35 +450,9 @@ export class Machine {
    * then as it was, but for its disks.
    */
   adopt(saved: SavedMachine, options: AdoptOptions = {}): MaybePromise<void> {
-    this.#needBoundary("becomes another one");
-    checkAdoptable(this.#captured, saved);
-    const late = this.#readyDisks(saved);
-    if (late === undefined) return this.#take(saved, options);
-    const work = late.then(() => {
-      this.#needBoundary("becomes another one");
-      this.#take(saved, options);
-    });
-    this.#devices.hub.hold(work);
-    return work;
-  }
-
-  #readyDisks(saved: SavedMachine): MaybePromise<void> {
-    if (saved.disks === undefined || saved.disks.every((disk) => disk === null)) return;
-    const { hub } = this.#devices;
-    if (!hub.isHeldByDevice) return adoptDisks(this.#captured, saved);
-    return hub.devicesReleased().then(() => adoptDisks(this.#captured, saved));
-  }
-
-  #take(saved: SavedMachine, options: AdoptOptions): void {
-    const htif = adoptMachine(this.#captured, saved, options);
-    this.#begin(htif, "restored");
-    this.#host.framesFreed();
-  }
-
-  #begin(htif: HtifFacts, reason: string): void {
-    const runner = makeRunner(this.#lasting, htif.symbols);
-    runner.isHtifLeft = htif.isLeft;
-    this.#loop.adopted(runner, reason);
+    const check = () => this.#needBoundary("becomes another one");
+    check();
+    return this.#copier.adopt(saved, options, check);
   }
 
   /**
@@ -505,45 +464,7 @@ export class Machine {
     checkFork(count, options);
     this.#needGuest("is forked");
     this.#host.needRoom(count);
-    this.#clock.update(this.#view);
-    const saved = saveSections(this.#captured);
-    const children: Machine[] = [];
-    try {
-      while (children.length < count) {
-        children.push(this.#child(saved, options, options.names?.[children.length]));
-      }
-    } catch (error) {
-      for (const child of children) child.dispose();
-      throw error;
-    }
-    return children;
-  }
-
-  #child(saved: SavedSections, options: ForkOptions, name: string | undefined): Machine {
-    const ordinal = ++this.#forks;
-    const identity = options.exact === true ? "same" : "new";
-    const seed = identity === "same" ? this.config.seed : childSeed(saved.hub, ordinal);
-    const disks = forkDisks(this.#devices.disks);
-    const own = ownDisks(disks, this.config.disks);
-    const config = { ...this.config, name: name ?? `${this.name}-${ordinal}`, seed, disks };
-    let child: Machine | null = null;
-    try {
-      child = this.#host.make(config, {
-        view: MachineView.fork(this.#view),
-        disks: own,
-        users: this.#users,
-      });
-      child.#pages.share(this.#pages);
-      const { clock } = options;
-      const htif = adoptSections(child.#captured, saved.sections, { identity, clock, seed });
-      child.#begin(htif, "forked");
-      if (this.state === "running") child.resume();
-      return child;
-    } catch (error) {
-      if (child !== null) child.dispose();
-      else for (const disk of own) void disk.close();
-      throw error;
-    }
+    return this.#copier.fork(count, options);
   }
 
   // ---- looking at it ----

@@ -5,9 +5,9 @@
  * Owns    the tasks that are ready, and those that wait for their cap.
  * Used by run-loop.ts. One scheduler per host.
  * Holds   by weighted virtual time: the task that has had least of the host, over its weight, is
- *         next. Busy tasks get the host's time in proportion to their weights, and none waits longer
- *         than a slice of each. One that slept does not catch up with what it did not ask for: it is
- *         at most one turn ahead of the others.
+ *         next. Busy tasks get the host's time in proportion to their weights, and none waits
+ *         longer than a slice of each. One that slept does not catch up with what it did not ask
+ *         for: it is at most one turn ahead of the others.
  */
 import type { Platform } from "../platform/contract.ts";
 import type { Share } from "./accounting.ts";

@@ -16,7 +16,8 @@ import { SimPlatform } from "../../src/platform/sim/platform.ts";
 import { elfProgram, smallHost } from "../helpers/guest-program.ts";
 
 const platform = nodePlatform();
-const wasm = await platform.loadCore();
+/** The core. */
+export const wasm = await platform.loadCore();
 
 /** Simulated time, with the real core. */
 export const simulated = () => new SimPlatform(wasm);
