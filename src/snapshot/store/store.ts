@@ -288,6 +288,7 @@ export class SnapshotStore implements SnapshotStorePort {
       if (at >= 0) {
         unreadable.splice(at, 1);
         await this.#state.collect();
+        await sweepSegments(this.#state); // its own were not even known
       }
       return removal;
     });

@@ -27,8 +27,8 @@ export interface Verification {
   readonly problems: readonly string[];
 }
 
-/** Slots that are needed, by segment; null for all that there are. */
-type Wanted = ReadonlyMap<number, Uint8Array | null>;
+/** Marks of the slots that are needed, by segment. */
+type Wanted = Map<number, Uint8Array>;
 
 /** Reads segments and keeps what is bad. */
 class Inspection {
@@ -45,7 +45,7 @@ class Inspection {
     this.#pace = pace;
   }
 
-  async segment(segment: Segment, wanted: Uint8Array | null, total: number): Promise<void> {
+  async segment(segment: Segment, wanted: Uint8Array, isWhole: boolean, total: number) {
     const { path, id, number } = segment;
     try {
       const file = this.#state.directory.open(path);
@@ -59,9 +59,10 @@ class Inspection {
           throw new VmError("bad-file", `${path} was written for another store`);
         }
         const page = new Uint8Array(PAGE_BYTES);
-        const most = Math.max(table.count, wanted?.length ?? 0);
+        const most = Math.max(table.count, wanted.length);
         for (let slot = 0; slot < most; slot++) {
-          if (wanted !== null && wanted[slot] !== 1) continue;
+          const isDead = !isWhole || slot >= table.count;
+          if (isDead && wanted[slot] !== 1) continue;
           try {
             if (slot >= table.count) throw new VmError("bad-file", `${path} has no slot ${slot}`);
             readSlot(file, table, slot, page, this.#state.hash, path);
@@ -104,8 +105,8 @@ class Inspection {
   }
 }
 
-function wantedBy(state: StoreState, ids: readonly string[]): Map<number, Uint8Array> {
-  const wanted = new Map<number, Uint8Array>();
+function wantedBy(state: StoreState, ids: readonly string[]): Wanted {
+  const wanted: Wanted = new Map();
   for (const id of ids) {
     for (const { segments, slots } of state.resolve(id).values()) {
       for (let at = 0; at < segments.length; at++) {
@@ -125,19 +126,18 @@ function wantedBy(state: StoreState, ids: readonly string[]): Map<number, Uint8A
   return wanted;
 }
 
-/** Every slot of every segment, also of those that nothing points to any more. */
-function wholeStore(state: StoreState): Map<number, null> {
+/** Adds segments that nothing points to, or only what is damaged. */
+function addSegments(state: StoreState, wanted: Wanted): void {
+  const add = (number: number) => wanted.set(number, wanted.get(number) ?? new Uint8Array(0));
   const named = new Map(state.segments.map(({ id, number }) => [id, number]));
-  const wanted = new Map<number, null>();
   for (const name of state.directory.list(SEGMENTS)) {
     const number = named.get(name.slice(0, -SEGMENT_ENDING.length));
-    const isWhole = number !== undefined && state.segments[number].digest.length > 0;
-    if (isWhole) wanted.set(number, null);
+    // one without a digest is being written
+    if (number !== undefined && state.segments[number].digest.length > 0) add(number);
   }
   for (const { regions } of state.manifests.values()) {
-    for (const number of segmentsOf(regions)) wanted.set(number, null);
+    for (const number of segmentsOf(regions)) add(number);
   }
-  return wanted;
 }
 
 /** Reads a chain's manifests again. */
@@ -181,15 +181,17 @@ export async function verifySnapshots(
   }
   const sound = [...chains.keys()];
   const badFiles = checkManifests(state, new Set([...chains.values()].flat()), inspection);
-  const wanted: Wanted = ids === null ? wholeStore(state) : wantedBy(state, sound);
+  const wanted = wantedBy(state, sound);
+  const isWhole = ids === null;
+  if (isWhole) addSegments(state, wanted);
   let total = 0;
   for (const [number, marks] of wanted) {
-    if (marks !== null) total += marks.reduce((sum, mark) => sum + mark, 0);
-    else total += state.segments[number].table?.count ?? 0;
+    if (isWhole) total += state.segments[number].table?.count ?? 0;
+    else total += marks.reduce((sum, mark) => sum + mark, 0);
   }
   await pace.breathe("reading pages", 0, total);
   for (const [number, marks] of wanted) {
-    await inspection.segment(state.segments[number], marks, total);
+    await inspection.segment(state.segments[number], marks, isWhole, total);
   }
   for (const id of sound) {
     const isBad = chains.get(id)?.some((one) => badFiles.has(one));
