@@ -54,12 +54,12 @@ export interface MachineClock {
   slotsUntil(view: MachineView, ticks: number): number;
   /**
    * The machine was made what another one was at `ticks`. With `gapTicks` its time catches up by as
-   * much: see CATCH_UP_TICKS.
+   * much: see STEP_TICKS_MIN.
    */
   adopt(view: MachineView, ticks: number, gapTicks: number): void;
   /** True while machine time has a gap to catch up with: an idle machine does not wait. */
   readonly isBehind: boolean;
-  /** Before a slice: a step of that, unless the guest waits now and then; slots to follow at most. */
+  /** Before a slice: a step of that, unless the guest waits now and then; slots of the slice. */
   catchUp(view: MachineView): number;
   /** Every hart waits, for `ticks` at the latest: a step of that. */
   catchUpIdle(view: MachineView, ticks: number): void;

@@ -14,13 +14,13 @@ import type { CaptureOptions, MachineCapture, SavedMachine } from "./capture.ts"
 import { type MachineClock, makeClock } from "./clock.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { ConsoleEnd, type MachineConsole } from "./console.ts";
+import { Copier } from "./copier.ts";
 import { Debugger } from "./debugger.ts";
 import { DeviceSet } from "./devices.ts";
 import { stateDigest } from "./digest.ts";
 import { Emitter } from "./events.ts";
 import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./exec.ts";
 import type { ExecResult } from "./exec-result.ts";
-import { Copier } from "./copier.ts";
 import { checkFork, type ForkOptions } from "./fork.ts";
 import type { HostServices } from "./host.ts";
 import { JobDesk } from "./jobs.ts";

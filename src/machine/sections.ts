@@ -5,12 +5,12 @@
  * Holds   reading changes nothing: it checks everything and says what to do; numbers are
  *         little-endian.
  *
- *   hub     "HUB ", seed u64, blocks of entropy taken u64, ticks behind the host u64, request u8 (0 none, 1 power-off,
- *           2 reboot, 3 failure) and its code u32, devices u16, then for each by address: alarm
- *           u64 (all ones: none), left work undone u8
+ *   hub     "HUB ", seed u64, blocks of entropy taken u64, ticks behind the host u64, request u8
+ *           (0 none, 1 power-off, 2 reboot, 3 failure) and its code u32, devices u16, then for each
+ *           by address: alarm u64 (all ones: none), left work undone u8
  *   htif    "HTIF", speaks it u8, tohost u64, fromhost u64, a command is left u8
- *   agent   "AGNT", an agent serves u8, it is not listened to u8, last command u32, bytes of a frame
- *           that comes in u32, they, bytes on their way out u32, they, commands u16, for each
+ *   agent   "AGNT", an agent serves u8, it is not listened to u8, last command u32, bytes of a
+ *           frame that comes in u32, they, bytes on their way out u32, they, commands u16, for each
  *           number u32 and held u8
  *   console "CONS", bytes of output's tail u16, tail, bytes of input that waits u32, input
  */
@@ -41,6 +41,7 @@ export interface HubFacts {
   readonly entries: readonly HubEntry[];
 }
 
+/** The section of the hub. */
 export function saveHub(facts: HubFacts): DeviceSection {
   const writer = new SectionWriter("HUB ");
   const { request } = facts;
@@ -80,6 +81,7 @@ export interface HtifFacts {
   readonly isLeft: boolean;
 }
 
+/** The section of HTIF. */
 export function saveHtif({ symbols, isLeft }: HtifFacts): DeviceSection {
   const writer = new SectionWriter("HTIF");
   writer.flag(symbols !== null);
@@ -89,6 +91,7 @@ export function saveHtif({ symbols, isLeft }: HtifFacts): DeviceSection {
   return writer.finish(HTIF, 1);
 }
 
+/** What saveHtif wrote. Throws "bad-section". */
 export function readHtif(section: DeviceSection): HtifFacts {
   const reader = new SectionReader(section, HTIF, "HTIF", 1);
   const hasSymbols = reader.flag();
@@ -106,6 +109,7 @@ export interface ConsoleFacts {
   readonly input: Uint8Array;
 }
 
+/** The section of the console. */
 export function saveConsole({ tail, input }: ConsoleFacts): DeviceSection {
   const writer = new SectionWriter("CONS");
   writer.u16(tail.length);
@@ -115,6 +119,7 @@ export function saveConsole({ tail, input }: ConsoleFacts): DeviceSection {
   return writer.finish(CONSOLE, 1);
 }
 
+/** What saveConsole wrote. Throws "bad-section". */
 export function readConsole(section: DeviceSection): ConsoleFacts {
   const reader = new SectionReader(section, CONSOLE, "CONS", 1);
   const tail = reader.bytes(reader.u16(TAIL_BYTES_MAX));
@@ -135,6 +140,7 @@ export interface AgentFacts {
   readonly jobs: readonly { readonly id: number; readonly isHeld: boolean }[];
 }
 
+/** The section of the channel to the agent. */
 export function saveAgent(facts: AgentFacts): DeviceSection {
   const writer = new SectionWriter("AGNT");
   writer.flag(facts.isUp);
@@ -152,7 +158,10 @@ export function saveAgent(facts: AgentFacts): DeviceSection {
   return writer.finish(AGENT, 1);
 }
 
-/** `incomingMax` bytes of a frame and `jobsMax` commands are possible. */
+/**
+ * What saveAgent wrote; `incomingMax` bytes of a frame and `jobsMax` commands are possible. Throws
+ * "bad-section".
+ */
 export function readAgent(
   section: DeviceSection,
   incomingMax: number,

@@ -1,6 +1,6 @@
 /**
- * users: who still needs the disks that were handed to a machine: the machine, its forks and theirs,
- * captures that are not released, machines made from those.
+ * users: who still needs the disks that were handed to a machine: the machine, its forks and
+ * theirs, captures that are not released, machines made from those.
  *
  * Used by machine.ts, capture.ts.
  */

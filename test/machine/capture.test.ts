@@ -1,6 +1,6 @@
 /**
- * capture: law 1: run N is the same as capture, adopt, run N, bit by bit, at random points of guests
- * that print, sleep and drive a disk; and what is refused when a saved machine is not whole.
+ * capture: law 1: run N is the same as capture, adopt, run N, bit by bit, at random points of
+ * guests that print, sleep and drive a disk; and what is refused when a saved machine is not whole.
  *
  * SEED=... reruns the random points.
  */

@@ -69,6 +69,7 @@ export interface FreezableBackend extends BlockBackend {
   freeze(): FrozenDisk;
 }
 
+/** True for a disk that can do it by itself. */
 export function isFreezable(backend: BlockBackend): backend is FreezableBackend {
   return "freeze" in backend && typeof backend.freeze === "function";
 }

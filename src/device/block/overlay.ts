@@ -2,9 +2,9 @@
  * overlay: a disk whose writes stay in memory, in front of one that is only read: copy-on-write.
  *
  * Owns    the blocks written so far. Used by `--disk F,cow`, and as the disk of every fork.
- * Holds   a block is either wholly here or wholly in the base, and never written in place: a frozen
- *         copy and a fork keep what they share with it. However often a disk was forked, a read asks
- *         one map and one base.
+ * Holds   a block is either wholly here or wholly in the base, and never written in place: a
+ *         frozen copy and a fork keep what they share with it. However often a disk was forked, a
+ *         read asks one map and one base.
  */
 import { BlockMap } from "./block-map.ts";
 import type { MaybePromise } from "./contract.ts";

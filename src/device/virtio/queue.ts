@@ -30,8 +30,8 @@ const TWO_32 = 0x1_0000_0000;
 export class BadQueue extends Error {}
 
 /**
- * A page that lies in RAM is not here yet: the work is left as it was, and the machine calls `retry`
- * when the page has come.
+ * A page that lies in RAM is not here yet: the work is left as it was, and the machine calls
+ * `retry` when the page has come.
  */
 export class NotHere extends Error {}
 

@@ -143,8 +143,8 @@ export abstract class VirtioDevice implements Device {
   }
 
   /**
-   * Runs `work`; a broken rule ends the driver's session, and a page that is not here leaves the rest
-   * to `retry`.
+   * Runs `work`; a broken rule ends the driver's session, and a page that is not here leaves the
+   * rest to `retry`.
    */
   protected guarded(work: () => void): void {
     try {
