@@ -118,6 +118,32 @@ test("a server that gives other bytes than asked for is not believed", async () 
   assert.is(await codeOf(() => disk.read(0, new Uint8Array(512))), "io");
 });
 
+test("a body that is short, or breaks off, is an I/O error", async () => {
+  const disk = await openUrlDisk(url);
+  const head = { "Content-Range": `bytes 0-${(128 << 10) - 1}/${DISK_BYTES}`, ETag: '"1"' };
+  answer = (_, response) => response.writeHead(206, head).end(contents.subarray(0, 1000));
+  assert.is(await codeOf(() => disk.read(0, new Uint8Array(512))), "io");
+  answer = (_, response) => {
+    response.writeHead(206, { ...head, "Content-Length": 128 << 10 });
+    response.write(contents.subarray(0, 1000), () => response.destroy());
+  };
+  assert.is(await codeOf(() => disk.read(0, new Uint8Array(512))), "io");
+  assert.is(await codeOf(() => openUrlDisk(url)), "io");
+});
+
+test("of a large disk no more than 16 MiB are kept, those read last", async () => {
+  const large = Buffer.alloc(20 << 20);
+  answer = (request, response) => ranges(request, response, large);
+  const disk = await openUrlDisk(url);
+  const read = (piece: number) => disk.read(piece * (128 << 10), new Uint8Array(512));
+  for (let piece = 0; piece < 129; piece++) await read(piece);
+  assert.is(requests, 1 + 129);
+  for (let piece = 1; piece < 129; piece++) await read(piece);
+  assert.is(requests, 1 + 129, "the last 128 are there");
+  await read(0);
+  assert.is(requests, 1 + 130, "the first is not");
+});
+
 test("a Blob is read as it is asked for, and not written", async () => {
   const disk = new BlobBackend(new Blob([contents]));
   assert.is(disk.bytes, DISK_BYTES);

@@ -10,7 +10,7 @@ import { Share } from "../../src/machine/accounting.ts";
 import { Bus } from "../../src/machine/bus.ts";
 import { ConsoleEnd } from "../../src/machine/console.ts";
 import { Emitter } from "../../src/machine/events.ts";
-import { DeviceHub } from "../../src/machine/hub.ts";
+import { DeviceHub, WORK_MAX } from "../../src/machine/hub.ts";
 import { SeededRandom } from "../../src/machine/random.ts";
 import { Scheduler } from "../../src/machine/scheduler.ts";
 import { Waiter } from "../../src/machine/waiter.ts";
@@ -163,6 +163,25 @@ test("hub: alarms fire once, at their time, in order of address", () => {
   b.context.setAlarm(8);
   assert.is(hub.alarmOf(b), 8);
   assert.is(hub.alarmOf(a), null);
+});
+
+test("hub: what an alarm leaves undone is done before the next alarm of the same moment", () => {
+  const { hub, devices } = makeHub();
+  const [a, b] = devices;
+  const alarm = a.alarm.bind(a);
+  a.alarm = () => {
+    alarm();
+    hub.charge(WORK_MAX);
+    assert.not(a.context.mayGoOn());
+  };
+  for (const device of devices) device.context.setAlarm(5);
+  hub.fire(devices, 5);
+  assert.equal([a.log, b.log], [["alarm@0"], []]);
+  hub.beginSlice();
+  hub.goOn();
+  assert.equal([a.log, b.log, hub.isUnfinished], [["alarm@0", "retry"], [], false]);
+  hub.fire(devices, 5);
+  assert.equal(b.log, ["alarm@0"]);
 });
 
 test("hub: who lacked frames is asked again, addresses outside RAM are not a lack", () => {

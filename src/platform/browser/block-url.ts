@@ -23,6 +23,14 @@ function refuse(url: string, why: string, cause?: unknown): never {
   throw new VmError("io", `disk ${url}: ${why}`, { cause });
 }
 
+async function bodyOf(url: string, response: Response): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    refuse(url, "its bytes broke off", cause);
+  }
+}
+
 /** Fetches bytes [from, to] of a file. Throws "io", or "unsupported" without range requests. */
 async function fetchRange(url: string, from: number, to: number): Promise<Piece> {
   let response: Response;
@@ -39,7 +47,7 @@ async function fetchRange(url: string, from: number, to: number): Promise<Piece>
     const text = `disk ${url}: HTTP status ${response.status} for a range of bytes; ${accepted}`;
     throw new VmError("unsupported", text);
   }
-  const bytes = new Uint8Array(await response.arrayBuffer());
+  const bytes = await bodyOf(url, response);
   const [first, last, total] = range.slice(1).map(Number);
   const isWhole = first === from && last === Math.min(to, total - 1);
   if (!isWhole || bytes.length !== last - first + 1) {
