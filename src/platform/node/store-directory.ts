@@ -17,6 +17,7 @@ import { lockFolder } from "./store-lock.ts";
 const REASONS: Record<string, string> = {
   EACCES: "permission denied",
   EDQUOT: "the quota is used up",
+  EEXIST: "there is a file of that name",
   EFBIG: "the file system has no files of that size",
   EISDIR: "it is a folder",
   EMFILE: "too many files are open",

@@ -33,6 +33,8 @@ export const CHAIN_MAX = 32;
 /** Snapshots of one store. */
 export const SNAPSHOTS_MAX = 4096;
 const OPEN_FILES_MAX = 64;
+/** More than one is needed only where entropy is a poor one. */
+const ID_TRIES = 256;
 
 /** A segment that the store knows. */
 export interface Segment extends SegmentName {
@@ -166,8 +168,13 @@ export class StoreState {
     return done;
   }
 
+  /** An id that nothing in the store has. */
   newId(): string {
-    return toHex(this.platform.entropy(16));
+    for (let tries = 0; tries < ID_TRIES; tries++) {
+      const id = toHex(this.platform.entropy(16));
+      if (!this.#byId.has(id) && !this.manifests.has(id)) return id;
+    }
+    throw new VmError("io", `the platform's entropy gave ${ID_TRIES} ids that are taken`);
   }
 
   // ---- segments ----
