@@ -332,7 +332,7 @@ export class Debugger {
   /**
    * Copies guest memory; pages never written are zeros. Shorter than asked for where an address
    * leads nowhere or to a device, which is not read: reading could change it. At most 1 GiB at a
-   * time; throws "bad-argument".
+   * time; throws "bad-argument"; "not-found" when already the first page is not in memory yet.
    */
   readMemory(address: bigint, bytes: number, space: MemorySpace = {}): Uint8Array {
     if (!Number.isInteger(bytes) || bytes < 0 || bytes > READ_BYTES_MAX) {
@@ -340,16 +340,20 @@ export class Debugger {
     }
     const { memory } = this.#machine.view;
     const target = new Uint8Array(bytes);
-    const done = this.#pieces(address, bytes, space, (physical, at, count) =>
-      memory.read(physical, target.subarray(at, at + count)),
-    );
+    let isAway = false;
+    const done = this.#pieces(address, bytes, space, (physical, at, count) => {
+      const isRead = memory.read(physical, target.subarray(at, at + count));
+      isAway = !isRead && memory.isAbsent;
+      return isRead;
+    });
+    if (done === 0 && isAway) throw notYet(address);
     return target.subarray(0, done);
   }
 
   /**
    * Writes guest memory whatever the rights of its pages, and drops what was decoded or translated
    * from it. Throws "bad-argument", with nothing written, where an address leads nowhere or to a
-   * device; "no-memory" when frames ran out.
+   * device; "no-memory" when frames ran out, "not-found" when a page is not in memory yet.
    */
   writeMemory(address: bigint, bytes: Uint8Array, space: MemorySpace = {}): void {
     const { memory } = this.#machine.view;
@@ -361,6 +365,7 @@ export class Debugger {
     }
     const reserve = (physical: number, _: number, count: number) => memory.reserve(physical, count);
     if (this.#pieces(address, length, space, reserve) < length) {
+      if (memory.isAbsent) throw notYet(address);
       throw new VmError("no-memory", `memory at ${hex(address)}: the host's frames ran out`);
     }
     this.#pieces(address, length, space, (physical, at, count) =>
@@ -379,6 +384,12 @@ export class Debugger {
   tlb(hart = 0): TlbEntry[] {
     return this.#core.tlb(this.#hart(hart).id);
   }
+}
+
+/** A page of a machine that was restored and has not got there yet. */
+function notYet(address: bigint): VmError {
+  const text = `memory at ${hex(address)}: a page is not in memory yet; it comes with the first use`;
+  return new VmError("not-found", text);
 }
 
 const FLOAT_NAMES = new Set<string>(FLOAT_REGISTER_NAMES);

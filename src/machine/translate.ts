@@ -131,7 +131,9 @@ export function translate(
     const shift = BigInt(12 + 9 * level);
     const address = table + (((virtual >> shift) & 511n) << 3n);
     const entry = memory.readU64(Number(address));
-    if (entry === null) return fail("a page table outside RAM");
+    if (entry === null) {
+      return fail(memory.isAbsent ? "a page table not in memory yet" : "a page table outside RAM");
+    }
     steps.push({ level, address, entry });
     const isPointer = (entry & (READ | EXECUTE)) === 0n;
     const wrong = entryFault(entry, isPointer);

@@ -6,6 +6,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { KIND_BASE } from "../../assembly/layout.ts";
 import { RAM_BASE } from "../../src/core/memory-view.ts";
 import { builtinGuest, type DebugStop, type Machine, type RunResult } from "../../src/index.ts";
 import {
@@ -172,6 +173,22 @@ test("registers, CSRs and memory are read and written", async () => {
   }
   throwsCode(() => dbg.writeMemory(end - 2n, new Uint8Array(4)), "bad-argument", /outside RAM/);
   assert.equal(dbg.translate(0, BODY).physical, BODY);
+  machine.dispose();
+});
+
+test("memory that is not here yet is told as such, not as nothing nor as zeros", async () => {
+  const machine = await looping();
+  const { debugger: dbg, view } = machine;
+  const page = (KERNEL - RAM_BASE) / 4096;
+  assert.is(view.pagesLeave(page, 1, KIND_BASE, 0), 1);
+  const at = BigInt(KERNEL);
+  throwsCode(() => dbg.readMemory(at, 4), "not-found", /not in memory yet/);
+  throwsCode(() => dbg.writeMemory(at, new Uint8Array(4)), "not-found", /not in memory yet/);
+  assert.is(dbg.readMemory(at - 4n, 8).length, 4, "as far as it goes");
+  dbg.setCsr(0, "satp", (8n << 60n) | (at >> 12n));
+  assert.is(dbg.translate(0, 0n).fault, "a page table not in memory yet");
+  dbg.setCsr(0, "satp", (8n << 60n) | 1n);
+  assert.is(dbg.translate(0, 0n).fault, "a page table outside RAM");
   machine.dispose();
 });
 
