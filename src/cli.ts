@@ -21,15 +21,19 @@ import {
   nodePlatform,
   OverlayBackend,
   openBlockFile,
+  openStoreDirectory,
   type PreparedGuest,
   prepareDebian,
   removeGuest,
+  SnapshotStore,
   VmError,
 } from "./node.ts";
 import { connectControl, listenControl } from "./platform/node/control-socket.ts";
 import { createDiskFile, diskFileFacts, resizeDiskFile } from "./platform/node/disk-files.ts";
 import {
   listFolder,
+  openFileSink,
+  openFileSource,
   openFileWriter,
   readWholeFile,
   writeWholeFile,
@@ -167,6 +171,9 @@ function nodeWorld(): World {
     readFile: readWholeFile,
     writeFile: writeWholeFile,
     openWriter: openFileWriter,
+    openSink: openFileSink,
+    openSource: openFileSource,
+    openStore: async (path) => SnapshotStore.open(await openStoreDirectory(path), { platform }),
     listFolder,
     listenControl,
     listenTcp,

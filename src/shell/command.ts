@@ -43,6 +43,8 @@ export type ValueKind =
   | "disk"
   /** The name of a device of the machine before it. */
   | "device"
+  /** A snapshot of the mounted store: NAME, MACHINE/NAME or an id. */
+  | "snapshot"
   /** A family, or a command of the family before it. */
   | "command"
   /** The name of a variable of the session. */

@@ -96,6 +96,8 @@ async function values(
     case "file":
     case "disk":
       return files(line.last, parts);
+    case "snapshot":
+      return fleet.snapshots.names;
     case "variable":
       return [...session.variables.keys()].filter((name) => /^[A-Za-z_]/.test(name));
     case "command": {

@@ -8,6 +8,7 @@ import { type BlockBackend, type Host, type Machine, VmError } from "../index.ts
 import type { DiskSpec } from "./command.ts";
 import { checkShareable } from "./disk-use.ts";
 import { EventRing } from "./event-ring.ts";
+import { StoreMount } from "./store-mount.ts";
 import { Vm, type VmServices } from "./vm.ts";
 import { closeAll, diskPart, type MadeMachine, openParts, type VmSpec } from "./vm-parts.ts";
 import { thereAre } from "./wording.ts";
@@ -38,6 +39,8 @@ interface Entry extends Omit<MadeMachine, "machine"> {
 /** The machines of a process. */
 export class Fleet {
   readonly events: EventRing;
+  /** The store of snapshots. */
+  readonly snapshots: StoreMount;
   readonly #world: World;
   /** Machines at a time. */
   readonly machinesMax: number;
@@ -52,6 +55,11 @@ export class Fleet {
     this.#world = world;
     this.machinesMax = options.machinesMax ?? 16;
     this.events = new EventRing(world.wallMs);
+    this.snapshots = new StoreMount({
+      world,
+      openHost: () => this.openHost(),
+      adopt: (spec, make) => this.adopt(spec, make),
+    });
     this.#services = {
       world,
       events: this.events,
@@ -178,8 +186,9 @@ export class Fleet {
   /** Ends every machine. Throws what the first one threw, once all are ended. */
   async dispose(): Promise<void> {
     const ends = await Promise.allSettled(this.vms.map(({ name }) => this.remove(name)));
+    const [closed] = await Promise.allSettled([this.snapshots.close()]);
     const host = this.#opening === null ? null : await this.#opening.catch(() => null);
     host?.dispose();
-    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    for (const end of [...ends, closed]) if (end.status === "rejected") throw end.reason;
   }
 }

@@ -15,6 +15,7 @@ import { hostCommands } from "./commands/host.ts";
 import { memoryFamily } from "./commands/memory.ts";
 import { runAlone } from "./commands/run.ts";
 import { RunShape } from "./commands/run-result.ts";
+import { snapshotCommands } from "./commands/snapshot.ts";
 import { vmCommands } from "./commands/vm.ts";
 import { vmGuestCommands } from "./commands/vm-guest.ts";
 
@@ -27,6 +28,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...consoleCommands,
   ...diskCommands,
   ...deviceCommands,
+  ...snapshotCommands,
   ...memoryFamily,
   ...debugCommands,
   ...hostCommands,

@@ -79,19 +79,32 @@ export async function diskPart(spec: DiskSpec, world: World): Promise<DiskPart> 
   return { spec, id: (await world.disks.facts(spec.path)).id };
 }
 
+/** What a machine boots, and the disk of its guest. Throws VmError "bad-file" and "not-found". */
+export async function bootFiles(
+  spec: Pick<VmSpec, "guest" | "kernel" | "initrd" | "firmware" | "append">,
+  world: World,
+): Promise<Pick<MachineConfig, "kernel" | "initrd" | "firmware" | "append"> & { disk?: string }> {
+  const read = (path?: string) => (path === undefined ? undefined : world.readFile(path));
+  const named = spec.guest === undefined ? null : await guestFiles(spec.guest, world);
+  return {
+    kernel: (await read(spec.kernel)) ?? named?.kernel,
+    initrd: (await read(spec.initrd)) ?? named?.initrd,
+    firmware: await read(spec.firmware),
+    append: spec.append ?? named?.append,
+    disk: named?.disk,
+  };
+}
+
 /** Reads the files and opens the disks; leaves nothing open when that fails. */
 export async function openParts(
   spec: VmSpec,
   world: World,
   openHost: () => Promise<Host>,
 ): Promise<VmParts> {
-  const read = (path?: string) => (path === undefined ? undefined : world.readFile(path));
-  const named = spec.guest === undefined ? null : await guestFiles(spec.guest, world);
-  const kernel = (await read(spec.kernel)) ?? named?.kernel;
-  const initrd = (await read(spec.initrd)) ?? named?.initrd;
-  const firmware = await read(spec.firmware);
+  const { disk: guestDisk, ...files } = await bootFiles(spec, world);
+  const { kernel } = files;
   const host = await openHost();
-  const own: DiskSpec[] = named?.disk === undefined ? [] : [{ path: named.disk, mode: "cow" }];
+  const own: DiskSpec[] = guestDisk === undefined ? [] : [{ path: guestDisk, mode: "cow" }];
   const disks: DiskPart[] = [];
   const backends: BlockBackend[] = [];
   try {
@@ -106,7 +119,7 @@ export async function openParts(
   const { name, memoryBytes, harts, clock, seed, htif, mmu, noReboot, consoleDevice } = spec;
   const config: MachineConfig = {
     ...{ name, memoryBytes, harts, clock, seed, htif, mmu, noReboot, consoleDevice },
-    ...{ kernel, initrd, firmware, append: spec.append ?? named?.append },
+    ...files,
     disks: backends,
     // a port more is no harm to a Linux without the agent
     agent: kernel !== undefined && isImage(kernel),

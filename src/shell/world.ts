@@ -5,7 +5,15 @@
  * Owns    the types only.
  * Holds   no command reaches for anything else, so each can be run in a test.
  */
-import type { BlockBackend, GdbPeer, Host, HostOptions } from "../index.ts";
+import type {
+  BlockBackend,
+  ByteSink,
+  ByteSource,
+  GdbPeer,
+  Host,
+  HostOptions,
+  SnapshotStorePort,
+} from "../index.ts";
 import type { SplitArguments } from "./call.ts";
 import type { AbortSignalLike } from "./command.ts";
 
@@ -224,6 +232,10 @@ export interface World {
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
   /** Makes the file anew. Throws VmError "io". */
   openWriter(path: string): Promise<FileWriter>;
+  /** A file to be read anywhere. Throws VmError "not-found" or "io". */
+  openSource(path: string): Promise<ByteSource & { close(): Promise<void> }>;
+  /** A file written in order: at its end it is there as a whole, or not at all. */
+  openSink(path: string): Promise<ByteSink & { close(isWhole: boolean): Promise<void> }>;
   /** Names in a folder, those of folders with a slash; nothing when it cannot be read. */
   listFolder(path: string): Promise<readonly string[]>;
   /** Takes connections on a unix socket of mode 0600. Throws VmError "busy" or "io". */
@@ -239,6 +251,8 @@ export interface World {
   /** Keeps a line for later sessions. */
   saveHistory(line: string): void;
   openDisk(path: string, mode: DiskMode): Promise<BlockBackend>;
+  /** A store of snapshots in a folder, made when there is none. Throws "busy", "io", "bad-file". */
+  openStore(path: string): Promise<SnapshotStorePort>;
   readonly disks: DiskShelf;
   readonly guests: GuestShelf;
   readonly environment: Environment;

@@ -3,7 +3,7 @@
  *
  * Used by make.ts, back.ts, restore.ts.
  * Holds   a disk is either whole in a snapshot (blocks that it does not have are zeros), or what
- *         was written over a file that is given again. What lies below a disk in this process only (a
+ *         was written over a file that is given again. What lies below in this process only (a
  *         fork's, a restored machine's) is part of the snapshot.
  *
  *   written in place   file, memory                            whole

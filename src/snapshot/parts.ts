@@ -73,8 +73,8 @@ export class Parts {
   }
 
   /**
-   * Before chains change: waits for lazily restored machines. Throws "busy" while a snapshot is made
-   * or gone back to.
+   * Before chains change: waits for lazily restored machines. Throws "busy" while a snapshot is
+   * made or gone back to.
    */
   async settle(what: string): Promise<void> {
     await this.quiet();

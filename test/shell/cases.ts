@@ -32,9 +32,24 @@ const BEFORE: Readonly<Record<string, string>> = {
   "disk detach": "vm destroy web --keep; disk attach web root.img",
 };
 
+const MOUNT = "snapshot mount-store snapshots";
+const BASE = `${MOUNT}; snapshot create web base --type full`;
+const MORE = `${BASE}; snapshot create web more`;
+/** Snapshots that are there before an example of their family. */
+const SNAPSHOTS: Readonly<Record<string, string>> = {
+  "mount-store": "",
+  create: MOUNT,
+  merge: MORE,
+  flatten: MORE,
+  diff: MORE,
+  prune: MORE,
+  import: `${BASE}; snapshot export web/base base.rvs; snapshot delete web/base`,
+};
+
 /** Does what must have been done before the command's example. */
 export async function prepare(name: string, shell: Shell): Promise<void> {
-  const lines = BEFORE[name];
+  const [family, word] = name.split(" ");
+  const lines = family === "snapshot" ? (SNAPSHOTS[word] ?? BASE) : BEFORE[name];
   if (lines === undefined) return;
   const status = await shell.run(lines);
   if (status !== 0) throw new Error(`before ${name}: ${shell.said.err}`);

@@ -6,7 +6,15 @@
  */
 import { posix } from "node:path";
 import { parseArgs } from "node:util";
-import { BUILTIN_GUEST_NAME, builtinGuest, Host, MemoryBackend, VmError } from "../../src/node.ts";
+import {
+  BUILTIN_GUEST_NAME,
+  builtinGuest,
+  Host,
+  MemoryBackend,
+  MemoryDirectory,
+  SnapshotStore,
+  VmError,
+} from "../../src/node.ts";
 import { nodePlatform } from "../../src/platform/node/platform.ts";
 import type { Caller } from "../../src/shell/call.ts";
 import type { SessionStreams } from "../../src/shell/command.ts";
@@ -42,6 +50,23 @@ function fakeFiles(files: Files): Partial<World> {
   };
   return {
     readFile: async (path) => read(path),
+    openSource: async (path) => {
+      const bytes = read(path);
+      return {
+        bytes: bytes.length,
+        read: (offset, target) => void target.set(bytes.subarray(offset, offset + target.length)),
+        close: async () => {},
+      };
+    },
+    openSink: async (path) => {
+      const pieces: Uint8Array[] = [];
+      return {
+        write: (bytes) => void pieces.push(bytes.slice()),
+        close: async (isWhole) => {
+          if (isWhole) files.set(path, Buffer.concat(pieces));
+        },
+      };
+    },
     openDisk: async (path) => new MemoryBackend(read(path)),
     disks: {
       facts: async (path) => {
@@ -105,6 +130,16 @@ export const split: World["split"] = (args, types) =>
     tokens: true,
   }).tokens;
 
+/** Stores by path; what is in one stays there when it is closed. */
+function fakeStores(): World["openStore"] {
+  const folders = new Map<string, MemoryDirectory>();
+  return async (path) => {
+    const folder = folders.get(path) ?? new MemoryDirectory(path);
+    folders.set(path, folder);
+    return SnapshotStore.open(folder, { platform: nodePlatform() });
+  };
+}
+
 /** A world of guests and `files`, by absolute path; nobody types. */
 export function fakeWorld(files: Files = new Map(), said: Said = spoken()): World {
   const platform = nodePlatform();
@@ -119,6 +154,7 @@ export function fakeWorld(files: Files = new Map(), said: Said = spoken()): Worl
     say: (text) => void (said.err += text),
     print: (text) => void (said.out += text),
     guests: fakeGuests,
+    openStore: fakeStores(),
     environment: { engine: "fake 1", platform: "none", cores: 2, memoryBytes: 1 << 30 },
     createHost: (options) => Host.create({ arenaBytes: 1 << 30, ...options }),
     listenTcp: async ({ port }) => ({ port: port === 0 ? 1025 : port, close: async () => {} }),

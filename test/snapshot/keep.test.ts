@@ -1,6 +1,6 @@
 /**
- * keep: chains folded, flattened, pruned and removed under a machine that stands on them: what stays
- * holds the same, and what comes next holds what lies between.
+ * keep: chains folded, flattened, pruned and removed under a machine that stands on them: what
+ * stays holds the same, and what comes next holds what lies between.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -16,6 +16,7 @@ import {
 } from "node:fs/promises";
 import { resolve } from "node:path";
 import { VmError } from "../../errors.ts";
+import { createStoreFile, openStoreFile } from "./store-directory.ts";
 
 const REASONS: Record<string, string> = {
   EACCES: "it may not be read",
@@ -102,6 +103,49 @@ export async function openFileWriter(path: string) {
       await file.close();
       if (failure !== null) throw failure;
     },
+  };
+}
+
+/**
+ * A file that is written in order and takes its name when it is whole and durable; until then it is
+ * called PATH.part. Throws "io".
+ */
+export async function openFileSink(path: string) {
+  const part = `${path}.part`;
+  const file = await createStoreFile(part);
+  let at = 0;
+  return {
+    write: async (bytes: Uint8Array): Promise<void> => {
+      await file.write(at, bytes);
+      at += bytes.length;
+    },
+    /** `isWhole` false: nothing of it stays. */
+    close: async (isWhole: boolean): Promise<void> => {
+      try {
+        if (isWhole) await file.sync();
+      } finally {
+        file.close();
+      }
+      try {
+        if (isWhole) await rename(part, path);
+        else await rm(part, { force: true });
+      } catch (cause) {
+        throw writeError(path, cause);
+      }
+    },
+  };
+}
+
+/** A file that is read anywhere. Throws "not-found", "io". */
+export async function openFileSource(path: string) {
+  const file = openStoreFile(path);
+  return {
+    bytes: file.bytes,
+    read: (offset: number, target: Uint8Array): void => {
+      if (file.read(offset, target) === target.length) return;
+      throw new VmError("io", `${path} ends before byte ${offset + target.length}`);
+    },
+    close: async (): Promise<void> => file.close(),
   };
 }
 
