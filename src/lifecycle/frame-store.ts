@@ -6,7 +6,9 @@
  */
 import { VmError } from "../errors.ts";
 import type { MachineCapture } from "../machine/capture.ts";
+import type { MachineConfig } from "../machine/config.ts";
 import type { Machine } from "../machine/machine.ts";
+import { bootFiles } from "./boot-files.ts";
 import type { BackOptions, KeptState, MakeOptions, StateStore } from "./contract.ts";
 
 const FRAME_BYTES = 4096;
@@ -14,10 +16,12 @@ const FRAME_BYTES = 4096;
 /** A capture that stays. */
 class KeptCapture implements KeptState {
   readonly #name: string;
+  readonly #files: MachineConfig;
   readonly #capture: MachineCapture;
 
-  constructor(name: string, capture: MachineCapture) {
+  constructor({ name, config }: Machine, capture: MachineCapture) {
     this.#name = name;
+    this.#files = bootFiles(config);
     this.#capture = capture;
   }
 
@@ -40,7 +44,8 @@ class KeptCapture implements KeptState {
 
   async make(options: MakeOptions): Promise<Machine> {
     const { clock, identity, host, disks = [], name = this.#name } = options;
-    return host.createFrom(this.#saved, { consoleInput: "open", name, disks }, { clock, identity });
+    const config = { ...this.#files, consoleInput: "open", name, disks } as const;
+    return host.createFrom(this.#saved, config, { clock, identity });
   }
 
   async drop(): Promise<void> {
@@ -52,5 +57,5 @@ class KeptCapture implements KeptState {
 export const frameStore: StateStore = {
   where: "frames",
   isApart: false,
-  keep: async (machine) => new KeptCapture(machine.name, machine.capture()),
+  keep: async (machine) => new KeptCapture(machine, machine.capture()),
 };

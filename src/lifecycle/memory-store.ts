@@ -12,14 +12,18 @@ import { RAM_BASE } from "../core/memory-view.ts";
 import type { BlockBackend } from "../device/block/contract.ts";
 import { VmError } from "../errors.ts";
 import type { MachineCapture, SavedMachine } from "../machine/capture.ts";
+import type { MachineConfig } from "../machine/config.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Pager } from "../machine/pager.ts";
 import type { Platform } from "../platform/contract.ts";
+import { bootFiles } from "./boot-files.ts";
 import type { BackOptions, KeepOptions, KeptState, MakeOptions, StateStore } from "./contract.ts";
 
 const PAGE_BYTES = 4096;
+/** Pages of a chunk: 256 KiB. */
+const CHUNK_PAGES = 64;
 /** Pages copied before others get their turn: 2 MiB. */
-const CHUNK_PAGES = 512;
+const TURN_PAGES = 512;
 
 /** Pages by number, in chunks. */
 class PageHeap {
@@ -84,11 +88,13 @@ class PageHeap {
 class KeptPages implements KeptState {
   readonly #capture: MachineCapture;
   readonly #name: string;
+  readonly #files: MachineConfig;
   #pages: PageHeap | null;
 
   /** The capture's root is released already: sections and disks are what is wanted of it. */
-  constructor(name: string, capture: MachineCapture, pages: PageHeap) {
+  constructor({ name, config }: Machine, capture: MachineCapture, pages: PageHeap) {
     this.#name = name;
+    this.#files = bootFiles(config);
     this.#capture = capture;
     this.#pages = pages;
   }
@@ -138,7 +144,7 @@ class KeptPages implements KeptState {
     };
     try {
       const saved = this.#saved((view) => heap.spread(view), undefined);
-      const config = { consoleInput: "open", name, disks } as const;
+      const config = { ...this.#files, consoleInput: "open", name, disks } as const;
       const machine = await host.createFrom(saved, config, { clock, identity });
       machine.setPager(pagerOf(heap));
       machine.on("disposed", close);
@@ -185,7 +191,7 @@ export class MemoryStore implements StateStore {
     }
     // the pages are here now; the disks stay frozen
     capture.root.release();
-    return new KeptPages(machine.name, capture, heap);
+    return new KeptPages(machine, capture, heap);
   }
 
   async #copy(
@@ -227,11 +233,11 @@ function absentSlots(view: MachineView, batches: readonly Uint32Array[]): Map<nu
   return slots;
 }
 
-/** Copies of the batches, no longer than a chunk: they outlive the next call of the core. */
+/** Copies of the batches, no longer than a turn: they outlive the next call of the core. */
 function* chunksOf(batches: Generator<Uint32Array>): Generator<Uint32Array> {
   for (const batch of batches) {
-    for (let at = 0; at < batch.length; at += CHUNK_PAGES) {
-      yield batch.slice(at, at + CHUNK_PAGES);
+    for (let at = 0; at < batch.length; at += TURN_PAGES) {
+      yield batch.slice(at, at + TURN_PAGES);
     }
   }
 }

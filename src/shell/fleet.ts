@@ -4,7 +4,13 @@
  * Owns    the host, the machines, the list of what happened.
  * Used by every command; shared by all sessions of a process (prompt, script, control clients).
  */
-import { type BlockBackend, type Host, type Machine, VmError } from "../index.ts";
+import {
+  type BlockBackend,
+  type Host,
+  type Machine,
+  VmError,
+  VmLifecycleManager,
+} from "../index.ts";
 import type { DiskSpec } from "./command.ts";
 import { checkShareable } from "./disk-use.ts";
 import { EventRing } from "./event-ring.ts";
@@ -49,6 +55,7 @@ export class Fleet {
   readonly #reserved = new Set<string>();
   #opening: Promise<Host> | null = null;
   #host: Host | null = null;
+  #lifecycle: VmLifecycleManager | null = null;
   readonly #services: VmServices;
 
   constructor(world: World, options: FleetOptions = {}) {
@@ -65,6 +72,7 @@ export class Fleet {
       events: this.events,
       openParts: (spec) => openParts(spec, world, () => this.openHost()),
       others: (vm) => this.vms.filter((one) => one !== vm),
+      lifecycle: () => this.lifecycle,
     };
   }
 
@@ -83,11 +91,24 @@ export class Fleet {
     try {
       // one more than there may be: what is made anew is made beside the old one
       this.#host = await this.#world.createHost({ machinesMax: this.machinesMax + 1 });
+      this.#lifecycle = new VmLifecycleManager(this.#host, { run: (one) => this.#run(one) });
       return this.#host;
     } catch (error) {
       this.#opening = null;
       throw error;
     }
+  }
+
+  /** The validated door to the lives of the machines. Only once there is a host. */
+  get lifecycle(): VmLifecycleManager {
+    if (this.#lifecycle !== null) return this.#lifecycle;
+    throw new VmError("bad-state", "there is no machine yet; `vm create` makes one");
+  }
+
+  /** A machine of the shell runs by its Vm; one that is not in the shell yet waits for that. */
+  async #run(machine: Machine): ReturnType<Machine["run"]> {
+    const vm = this.vms.find((one) => one.machine === machine);
+    return vm === undefined ? { kind: "stopped" } : vm.run();
   }
 
   /** The machines, in the order in which they were made. */
@@ -161,6 +182,33 @@ export class Fleet {
     }
   }
 
+  /** Throws "bad-argument" or "limit" unless machines of these names may be made. */
+  checkRoom(names: readonly string[]): void {
+    for (const name of names) this.#checkName(name);
+    const twin = names.find((name, index) => names.indexOf(name) !== index);
+    if (twin !== undefined) throw new VmError("bad-argument", `name "${twin}" is given twice`);
+    const room = this.machinesMax - this.#vms.size - this.#reserved.size;
+    if (names.length <= room) return;
+    const text = `${names.length} machines more: accepted are ${Math.max(0, room)}`;
+    throw new VmError("limit", `${text}, of ${this.machinesMax}; \`vm destroy\` makes room`);
+  }
+
+  /** Gives a machine that is not running another name. Throws "bad-argument", "bad-state". */
+  async rename(vm: Vm, name: string): Promise<void> {
+    this.#checkName(name);
+    const old = vm.name;
+    this.#reserved.add(name);
+    try {
+      await vm.rename(name);
+      const vms = [...this.#vms.values()];
+      this.#vms.clear();
+      for (const one of vms) this.#vms.set(one.name, one);
+    } finally {
+      this.#reserved.delete(name);
+    }
+    this.events.add({ ticks: null, vm: name, kind: "changed", detail: `its name was ${old}` });
+  }
+
   /** Throws VmError "not-found" naming those that exist. */
   get(name: string): Vm {
     const vm = this.#vms.get(name);
@@ -179,6 +227,7 @@ export class Fleet {
     try {
       await vm.destroy();
     } finally {
+      await this.#lifecycle?.forget(name);
       this.events.add({ ticks: null, vm: name, kind: "removed", detail: "" });
     }
   }

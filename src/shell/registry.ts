@@ -18,6 +18,8 @@ import { RunShape } from "./commands/run-result.ts";
 import { snapshotCommands } from "./commands/snapshot.ts";
 import { vmCommands } from "./commands/vm.ts";
 import { vmGuestCommands } from "./commands/vm-guest.ts";
+import { vmLifeCommands } from "./commands/vm-life.ts";
+import { vmWatchCommands } from "./commands/vm-watch.ts";
 
 /** Every command there is. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -25,6 +27,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...guestCommands,
   ...vmCommands,
   ...vmGuestCommands,
+  ...vmLifeCommands,
+  ...vmWatchCommands,
   ...consoleCommands,
   ...diskCommands,
   ...deviceCommands,

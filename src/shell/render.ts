@@ -169,3 +169,11 @@ export function overview(commands: readonly CommandSpec[]): string {
 ${pairs(single.map((spec) => [spec.name, spec.summary] as const))}
 `;
 }
+
+/** Time of day of a moment, in UTC: "07:15:00.250Z". */
+export function timeText(wallMs: number): string {
+  const ms = Math.floor(wallMs) % 86_400_000;
+  const two = (value: number) => `${Math.floor(value)}`.padStart(2, "0");
+  const clock = [ms / 3_600_000, (ms / 60_000) % 60, (ms / 1000) % 60].map(two).join(":");
+  return `${clock}.${`${ms % 1000}`.padStart(3, "0")}Z`;
+}

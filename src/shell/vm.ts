@@ -6,7 +6,14 @@
  * Used by fleet.ts, which makes it, and by every command about a machine.
  * Holds   the specification changes only while nothing runs; then the machine is made anew.
  */
-import { type Machine, type MachineState, type RunResult, VmError } from "../index.ts";
+import {
+  type Machine,
+  type MachineState,
+  type ResumeOptions,
+  type RunResult,
+  VmError,
+  type VmLifecycleManager,
+} from "../index.ts";
 import { attachConsole } from "./attach.ts";
 import type { SymbolLookup } from "./call.ts";
 import type { AbortSignalLike, SessionStreams } from "./command.ts";
@@ -31,11 +38,11 @@ export interface VmServices {
   openParts(spec: VmSpec): Promise<VmParts>;
   /** The fleet's other machines. */
   others(vm: Vm): readonly Vm[];
+  lifecycle(): VmLifecycleManager;
 }
 
 /** A machine of the shell. Made by `fleet.create`. */
 export class Vm {
-  readonly name: string;
   readonly log: ConsoleLog;
   /** Names for addresses, once `debug symbols` has read them. */
   symbols: SymbolLookup | null = null;
@@ -63,7 +70,6 @@ export class Vm {
 
   /** For fleet.ts. */
   constructor(spec: VmSpec, services: VmServices, made: MadeMachine) {
-    this.name = spec.name;
     this.#spec = spec;
     this.#services = services;
     this.#made = made;
@@ -74,6 +80,10 @@ export class Vm {
   /** The world's timer. */
   get after(): World["after"] {
     return this.#services.world.after;
+  }
+
+  get name(): string {
+    return this.#spec.name;
   }
 
   get spec(): VmSpec {
@@ -121,6 +131,7 @@ export class Vm {
 
   #watch(): void {
     const { machine } = this;
+    this.#services.lifecycle().manage(machine);
     // a breakpoint pauses the machine: whoever waits for the end of its run waits on
     machine.debugger.isHolding = true;
     machine.console.onOutput((bytes) => this.log.append(bytes));
@@ -140,11 +151,14 @@ export class Vm {
 
   /** Loads the machine. Throws "bad-state" unless it is created or terminated. */
   async boot(): Promise<void> {
-    if (this.state === "terminated" || this.state === "created") {
-      this.log.startPosition = this.log.end;
-      this.log.mark = this.log.end;
-    }
+    this.#markStart();
     await this.machine.boot();
+  }
+
+  #markStart(): void {
+    if (this.state !== "terminated" && this.state !== "created") return;
+    this.log.startPosition = this.log.end;
+    this.log.mark = this.log.end;
   }
 
   /**
@@ -152,9 +166,8 @@ export class Vm {
    * run ends is an event and `lastResult`.
    */
   async start(options: { readonly isPaused?: boolean } = {}): Promise<void> {
-    await this.boot();
-    if (options.isPaused === true) this.machine.pause();
-    this.#goOn();
+    this.#markStart();
+    await this.#services.lifecycle().start(this.machine, options);
   }
 
   /** Runs a booted machine to the end of the budget or of the machine, as `machine.run` does. */
@@ -214,18 +227,18 @@ export class Vm {
   }
 
   /** Machine time stands still until `resume`. Throws "bad-state" unless it is running. */
-  pause(): void {
+  async pause(): Promise<void> {
     const { machine } = this;
     // one that waits for memory would go on by itself
     if (machine.state === "paused" && machine.reason !== "memory") {
       const how = `\`vm resume ${this.name}\` lets it go on`;
       throw new VmError("bad-state", `${this.name} is paused (${machine.reason}) already; ${how}`);
     }
-    machine.pause();
+    await this.#services.lifecycle().pause(machine);
   }
 
   /** Takes a pause back; after a breakpoint or a stop, runs on in the background. */
-  resume(): void {
+  async resume(options: ResumeOptions = {}): Promise<void> {
     const { machine } = this;
     if (machine.state === "running" && this.#run !== null) {
       throw new VmError("bad-state", `${this.name} is running: only a paused one resumes`);
@@ -235,8 +248,14 @@ export class Vm {
       throw new VmError("bad-state", `${this.name} is ${machine.state}: ${how}`);
     }
     // one that waits for memory was not paused: it goes on by itself, or with another run
-    if (machine.state === "paused" && machine.reason !== "memory") machine.resume();
-    if (this.#run === null) this.#goOn();
+    const isWaiting = machine.state === "paused" && machine.reason === "memory";
+    if (!isWaiting) await this.#services.lifecycle().resume(machine, options);
+    this.begin();
+  }
+
+  /** Lets it run behind the prompt, unless a run is under way. */
+  begin(): void {
+    if (this.#run === null && (this.state === "running" || this.state === "paused")) this.#goOn();
   }
 
   readonly #waits = new Set<() => void>();
@@ -251,6 +270,10 @@ export class Vm {
    * at; a run that was under way goes on afterwards, and nobody sees that it had stopped.
    */
   async between<T>(work: (machine: Machine) => T | Promise<T>): Promise<T> {
+    if (this.state === "suspended") {
+      const how = `\`vm resume ${this.name}\` brings it back`;
+      throw new VmError("bad-state", `${this.name} is suspended: its memory is not here; ${how}`);
+    }
     this.#interludes++;
     try {
       if (this.#piece !== null) {
@@ -345,6 +368,14 @@ export class Vm {
   async reset(): Promise<void> {
     await this.#inTurn(() => this.#replace(this.#spec, () => {}));
     this.#tell("destroyed", "kept for another start");
+  }
+
+  /** Another name, for a machine that is not running: it is made anew. For fleet.ts. */
+  async rename(name: string): Promise<void> {
+    await this.#inTurn(async () => {
+      this.checkIdle("a machine is renamed only while it is not running");
+      await this.#replace({ ...this.#spec, name }, () => {});
+    });
   }
 
   /** One change at a time. */

@@ -21,6 +21,8 @@ const BEFORE: Readonly<Record<string, string>> = {
   "vm create": "vm destroy web",
   "vm start": "vm destroy web --keep",
   "vm resume": "vm pause web",
+  "vm restore": "vm checkpoint web before",
+  "vm rename": "vm destroy web --keep",
   "vm set": "vm destroy web --keep",
   "vm wait": "console send web 'poweroff\\n'",
   "console attach": "console send web 'poweroff\\n'",

@@ -345,7 +345,7 @@ one. In gdb: \`target remote 127.0.0.1:PORT\`. See docs/debugging.md.`,
       const place = tcpPlace(address ?? GDB_DEFAULT, "ADDRESS", call.has("gdb-open-to-network"));
       await vm.gdb?.close();
       const hands = {
-        resume: () => vm.resume(),
+        resume: () => void vm.resume().catch(() => {}),
         // what cannot be made anew is at least stopped
         kill: () => void vm.reset().catch(() => vm.stop()),
       };

@@ -16,7 +16,7 @@ import {
 } from "../command.ts";
 import { LINE_BYTES_MAX } from "../control-protocol.ts";
 import { EVENTS_MAX, type FleetEvent } from "../event-ring.ts";
-import { bytesText, durationText, pairs, table } from "../render.ts";
+import { bytesText, durationText, pairs, table, timeText } from "../render.ts";
 import type { Vm } from "../vm.ts";
 import { FEATURES } from "./general.ts";
 
@@ -261,13 +261,6 @@ const Event = z.object({
   kind: z.string(),
   detail: z.string(),
 });
-
-function timeText(wallMs: number): string {
-  const ms = Math.floor(wallMs) % 86_400_000;
-  const two = (value: number) => `${Math.floor(value)}`.padStart(2, "0");
-  const clock = [ms / 3_600_000, (ms / 60_000) % 60, (ms / 1000) % 60].map(two).join(":");
-  return `${clock}.${`${ms % 1000}`.padStart(3, "0")}Z`;
-}
 
 function eventLine({ wallMs, ticks, vm, kind, detail }: FleetEvent): string {
   const guest = ticks === null ? "" : `+${(ticks / 1e7).toFixed(3)}s`;

@@ -142,7 +142,7 @@ const pause = command({
   ...quietly,
   async run(call) {
     const vm = call.vm();
-    vm.pause();
+    await vm.pause();
     return summaryOf(vm);
   },
 });
@@ -150,14 +150,23 @@ const pause = command({
 const resume = command({
   family: "vm",
   name: "resume",
-  summary: "let a paused machine go on",
+  summary: "let a paused or suspended machine go on",
+  details: `
+The memory of a suspended machine comes back page by page, when the guest touches it.`,
   parameters: [VM],
-  options: {},
+  options: {
+    clock: {
+      value: "POLICY",
+      kind: "choice",
+      choices: ["resume", "jump"],
+      help: "guest time goes on from where it was (default), or jumps to the host's",
+    },
+  },
   example: "vm resume web",
   ...quietly,
   async run(call) {
     const vm = call.vm();
-    vm.resume();
+    await vm.resume({ clock: call.text("clock") as "resume" | "jump" | undefined });
     return summaryOf(vm);
   },
 });
