@@ -58,6 +58,7 @@ export interface ExecHost {
   readonly name: string;
   readonly state: MachineState;
   readonly hasRun: boolean;
+  readonly isDisposed: boolean;
   run(): Promise<RunResult>;
   stop(): void;
   on(event: "end", listener: (result: RunResult) => void): () => void;
@@ -225,7 +226,8 @@ export class GuestExec {
     signal: ExecSignal | undefined,
     work: (patience: Patience) => Promise<T>,
   ): Promise<T> {
-    const { name, state } = this.#host;
+    const { name, state, isDisposed } = this.#host;
+    if (isDisposed) throw new VmError("disposed", `${name} is disposed`);
     if (!this.#isAlive) {
       throw new VmError("bad-state", `${name} is ${state}: commands need a booted guest`);
     }

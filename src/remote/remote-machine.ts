@@ -6,7 +6,7 @@
  *         events come in the order in which they happened.
  */
 import { VmError } from "../errors.ts";
-import { Emitter } from "../machine/events.ts";
+import { Emitter, tellAll } from "../machine/events.ts";
 import type { ExecWay } from "../machine/exec.ts";
 import type { ExecResult } from "../machine/exec-result.ts";
 import type { MachineEvents, RunBudget } from "../machine/machine.ts";
@@ -214,7 +214,7 @@ export class RemoteMachine {
     const backlog = this.#backlog;
     this.#backlog = [];
     this.#backlogBytes = 0;
-    for (const bytes of backlog) void listener(bytes);
+    for (const bytes of backlog) tellAll([listener], bytes);
     return () => this.#listeners.delete(listener);
   }
 

@@ -489,6 +489,8 @@ test("waiting ends with an abort, a stop, the machine's end", async () => {
     const both = [errorOf(machine.exec("x")), errorOf(machine.ready())];
     machine.dispose();
     for (const text of await Promise.all(both)) assert.match(text, /^bad-state: /);
+    assert.match(await errorOf(machine.exec("x")), /^disposed: /);
+    assert.match(await errorOf(machine.powerdown()), /^disposed: /);
   });
 });
 

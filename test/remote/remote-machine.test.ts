@@ -195,8 +195,21 @@ test("a listener that throws does not hold the guest up, and its error is seen",
   assert.equal(await machine.run(), { kind: "poweroff", code: 0 });
   await new Promise((resolve) => setImmediate(resolve));
   remove();
+  const heard = seen.length;
+  const late = await connect();
+  late.machine.console.write("help\npoweroff\n");
+  await late.machine.boot();
+  await late.machine.run();
+  let pieces = 0;
+  late.machine.console.onOutput(() => {
+    pieces++;
+    throw new Error("cannot show it");
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(seen.length, heard + pieces, "what was kept is heard to its end");
+  late.machine.dispose();
   process.off("unhandledRejection", see);
-  assert.ok(seen.length > 0);
+  assert.ok(heard > 0);
   machine.dispose();
 });
 
