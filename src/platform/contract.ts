@@ -56,7 +56,7 @@ export interface StoreDirectory {
   readonly name: string;
   /** Nobody else has it until it is released or the process is gone. Rejects with "busy", "io". */
   lock(): Promise<StoreLock>;
-  /** Makes a folder, durably, unless it is there. */
+  /** Makes a folder unless it is there; durable as any name is. */
   prepare(folder: string): Promise<void>;
   /** Names of the files of a folder ("" for the store's own), in no order. Throws "io". */
   list(folder: string): string[];

@@ -189,8 +189,8 @@ class NodeDirectory implements StoreDirectory {
 
   async prepare(folder: string): Promise<void> {
     const path = this.#path(folder);
-    await doing(path, () => mkdir(path, { recursive: true, mode: 0o700 }));
-    await syncFolder(this.name); // whoever made it may have been killed before this
+    const made = await doing(path, () => mkdir(path, { recursive: true, mode: 0o700 }));
+    if (made !== undefined) await syncFolder(this.name);
   }
 
   list(folder: string): string[] {

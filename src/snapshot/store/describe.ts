@@ -1,7 +1,7 @@
 /**
  * describe: a snapshot as lists show it: what is said of it, and its sizes.
  *
- * Used by store.ts, writer.ts.
+ * Used by store.ts.
  * Holds   what is shared is counted once per store, and only while nothing changes.
  */
 import type { StoredSnapshot } from "../store-port.ts";

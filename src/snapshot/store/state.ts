@@ -125,6 +125,8 @@ export class StoreState {
   readonly #byId = new Map<string, Segment>();
   readonly #files: OpenFiles;
   #index: HashIndex | null = null;
+  /** Segments that are to go into the index before it is asked. */
+  #unindexed: number[] = [];
   #queue: Promise<unknown> = Promise.resolve();
   #isClosed = false;
   /** What failed when it was not known any more what is durable. */
@@ -267,6 +269,7 @@ export class StoreState {
   /** A page of that hash that is durable, or about to be; `accepts` compares. */
   findPage(hash: Uint32Array, accepts: (segment: number, slot: number) => boolean): Place | null {
     this.#index ??= this.#makeIndex();
+    for (const number of this.#unindexed.splice(0)) this.#addTo(this.#index, number);
     return this.#index.find(hash[0], hash[1], (segment, slot) => {
       const { isGone, table } = this.segments[segment];
       return !isGone && table !== null && table.hasHash(slot, hash) && accepts(segment, slot);
@@ -423,7 +426,7 @@ export class StoreState {
 
   /** Takes the pages of a segment in: others may point to them from now on. */
   publish(number: number): void {
-    if (this.#index !== null) this.#addTo(this.#index, number);
+    if (this.#index !== null) this.#unindexed.push(number);
   }
 
   /** Removes the files of segments that nobody needs. */

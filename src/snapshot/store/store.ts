@@ -87,7 +87,7 @@ async function keyOf(directory: StoreDirectory, platform: Platform): Promise<Uin
     }
     const bytes = platform.entropy(KEY_BYTES);
     const file = encodeContainer("STOR", [{ name: KEY_SECTION, version: 1, bytes }]);
-    await putFile(directory, "", STORE_FILE, file);
+    await putFile(directory, "", STORE_FILE, file); // makes the folders durable, too
     return bytes;
   }
   return readKey(directory);

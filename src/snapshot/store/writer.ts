@@ -11,9 +11,8 @@
 import type { MaybePromise } from "../../device/block/contract.ts";
 import type { DeviceSection } from "../../device/contract.ts";
 import { VmError } from "../../errors.ts";
-import type { SnapshotMeta, StoredSnapshot, StoreWriter } from "../store-port.ts";
+import type { SnapshotMeta, StoreWriter } from "../store-port.ts";
 import { PAGE_BYTES, samePage } from "./bytes.ts";
-import { describe } from "./describe.ts";
 import { HashIndex, type Place } from "./hash-index.ts";
 import { checkManifest, type Manifest, REGIONS_MAX, segmentsOf } from "./manifest.ts";
 import {
@@ -162,7 +161,7 @@ export class SnapshotWriter implements StoreWriter {
   }
 
   /** Durable when it resolves; when it rejects nothing of it is left, unless "io" says so. */
-  async commit(): Promise<StoredSnapshot> {
+  async commit(): Promise<void> {
     this.#check();
     try {
       for (const own of this.#own) if (!own.isFinished) await this.#finish(own);
@@ -174,7 +173,6 @@ export class SnapshotWriter implements StoreWriter {
     }
     for (const { segment } of this.#own) this.#state.publish(segment.number);
     await this.#end();
-    return describe(this.#state, this.#meta.id);
   }
 
   #manifest(): Manifest {
