@@ -6,7 +6,6 @@
  *         of children are overlays on what the parent's disks hold now. A child is another machine:
  *         a generation id and random numbers of its own; an exact one is the same, for a replay.
  */
-import { sha256 } from "@noble/hashes/sha2.js";
 import type { MachineView } from "../core/machine-view.ts";
 import type { BlockBackend } from "../device/block/contract.ts";
 import { MachineDisk } from "../device/block/disk.ts";
@@ -44,9 +43,18 @@ export function checkFork(count: number, { names }: ForkOptions): void {
  * that a run with forks can be replayed.
  */
 export function childSeed({ seed, entropyCounter }: HubFacts, ordinal: number): bigint {
-  const input = new TextEncoder().encode(`fork ${seed} ${entropyCounter} ${ordinal}`);
-  const hash = sha256(input);
-  return new DataView(hash.buffer, hash.byteOffset, 8).getBigUint64(0, true);
+  return mix(mix(mix(seed) ^ BigInt(entropyCounter)) ^ BigInt(ordinal));
+}
+
+/**
+ * A permutation of 64-bit numbers in which every bit of the input counts for every bit of the output
+ * (splitmix64). Random bytes come from hashes over the seed: it has to be another one, no more.
+ */
+function mix(value: bigint): bigint {
+  let z = BigInt.asUintN(64, value + 0x9e37_79b9_7f4a_7c15n);
+  z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58_476d_1ce4_e5b9n);
+  z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d0_49bb_1331_11ebn);
+  return z ^ (z >> 31n);
 }
 
 /** Disks of one child. Those to be written are its own to close. */
