@@ -14,6 +14,7 @@ import { VmError } from "../errors.ts";
 import {
   type CapturedParts,
   CORE_VERSION,
+  MachineCapture,
   type MachineShapeFacts,
   type SavedMachine,
   type Section,
@@ -215,6 +216,27 @@ function blocksFor(disk: MachineDisk, wanted: SavedDisk): Uint32Array {
   return mark?.disk === disk ? disk.changedSince(mark) : wanted.blocks;
 }
 
+/** What a machine goes back to when it cannot become another one. */
+function keepBefore(parts: CapturedParts): { undo: () => void; release: () => void } {
+  const { sections } = saveSections(parts);
+  const own = parts.view.retainRoot();
+  const undo = () => {
+    parts.view.revertTo(own);
+    restoreParts(parts, sections, true);
+  };
+  return { undo, release: () => own.release() };
+}
+
+/** A capture of this host: its sections are as devices of ours wrote them, its pages are remapped. */
+function cannotFail({ view, config }: CapturedParts, saved: SavedMachine): boolean {
+  return (
+    saved instanceof MachineCapture &&
+    !saved.isReleased &&
+    saved.root.core === view.core &&
+    config.devices.length === 0
+  );
+}
+
 /** Makes a machine what `saved` is, its disks excepted. What it took of HTIF is the runner's. */
 export function adoptMachine(
   parts: AdoptingParts,
@@ -223,8 +245,7 @@ export function adoptMachine(
 ): HtifFacts {
   const { devices, view } = parts;
   checkClock(parts, options);
-  const before = saveSections(parts).sections;
-  const own = view.retainRoot();
+  const before = cannotFail(parts, saved) ? null : keepBefore(parts);
   try {
     return whileFrozen(devices.bus.devices, () => {
       const read = restoreParts(parts, saved.sections, true);
@@ -236,11 +257,10 @@ export function adoptMachine(
       return read.htif;
     });
   } catch (error) {
-    view.revertTo(own);
-    restoreParts(parts, before, true);
+    before?.undo();
     throw error;
   } finally {
-    own.release();
+    before?.release();
   }
 }
 
