@@ -28,7 +28,7 @@ const sockets = () => readdirSync(join(folder, "lock")).length;
 function holder(): Promise<ChildProcess> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [WORKER, "hold", folder], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["pipe", "pipe", "inherit"],
     });
     child.once("error", reject);
     child.stdout?.once("data", () => resolve(child));

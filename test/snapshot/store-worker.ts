@@ -56,5 +56,5 @@ if (mode === "work") await work();
 if (mode === "hold") {
   await (await openStoreDirectory(folder)).lock();
   say("held");
-  setInterval(() => {}, 1 << 30);
+  process.stdin.resume(); // until it is killed
 }

@@ -239,6 +239,17 @@ test("two that are written at once do not disturb each other", async () => {
   await checkStore(store, model);
 });
 
+test("what a writer points to stays, whatever goes meanwhile", async () => {
+  const store = await openStore(new SimDirectory());
+  await write(store, metaOf(1), new Map([["0:1", 5]]));
+  const writer = await store.begin(metaOf(2));
+  await writer.page(0, 7, pageOf(5));
+  await store.remove(idOf(1));
+  assert.is(store.usage().segments, 1);
+  await writer.commit();
+  await checkStore(store, new Map([[idOf(2), new Map([["0:7", 5]])]]));
+});
+
 test("names, labels, notes and working sets", async () => {
   const directory = new SimDirectory();
   const { store, model } = await chain(directory, 2);
