@@ -227,7 +227,7 @@ function keepBefore(parts: CapturedParts): { undo: () => void; release: () => vo
   return { undo, release: () => own.release() };
 }
 
-/** A capture of this host: its sections are as devices of ours wrote them, its pages are remapped. */
+/** A capture of this host: devices of ours wrote its sections, its pages are remapped. */
 function cannotFail({ view, config }: CapturedParts, saved: SavedMachine): boolean {
   return (
     saved instanceof MachineCapture &&
