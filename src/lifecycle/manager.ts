@@ -11,12 +11,18 @@
 import { VmError } from "../errors.ts";
 import type { ForkOptions } from "../machine/fork.ts";
 import type { Host } from "../machine/host.ts";
-import type { JobOperation } from "../machine/jobs.ts";
+import type { JobKind, JobOperation } from "../machine/jobs.ts";
 import type { Machine } from "../machine/machine.ts";
 import { canGo, type MachineState, type RunResult, refuseState } from "../machine/result.ts";
-import { type RestoreTarget, VmCheckpoint, VmRestoration } from "./checkpoint.ts";
+import {
+  type CheckpointFacts,
+  type RestoreTarget,
+  VmCheckpoint,
+  VmRestoration,
+} from "./checkpoint.ts";
 import type {
   BackOptions,
+  KeptState,
   LifeEvent,
   Operation,
   StateFacts,
@@ -205,10 +211,10 @@ export class VmLifecycleManager {
     for (const failure of failures) this.#records.get(machine)?.note("hook", failure);
   }
 
-  /** As `#do`, as the one long job of the machine. */
-  async #doLong<T>(
+  /** Does `work` as the one long job of the machine, when its turn has come. */
+  async #asJob<T>(
     machine: Machine,
-    step: Step & { operation: "suspend" | "restore" | "checkpoint" },
+    step: Step & { readonly operation: JobKind & Operation },
     { signal, onProgress }: WorkOptions,
     work: (options: WorkOptions) => Promise<T>,
   ): Promise<T> {
@@ -221,10 +227,8 @@ export class VmLifecycleManager {
       onProgress?.(done);
     };
     try {
-      return await this.#do(machine, step, () => {
-        job.check();
-        return work({ signal: job.signal, onProgress: progress });
-      });
+      job.check();
+      return await work({ signal: job.signal, onProgress: progress });
     } finally {
       job.end();
     }
@@ -310,26 +314,35 @@ export class VmLifecycleManager {
       throw new VmError("bad-argument", `suspending into ${store.where} would give no frame back`);
     }
     const step = { operation: "suspend", to: "suspended", reason } as const;
-    await this.#doLong(machine, step, options, async (work) => {
-      const record = this.#record(machine);
-      let isAway = false;
-      try {
-        await machine.suspend(async () => {
-          const state = await store.keep(machine, { ...work, name: "suspended", isStill: true });
-          record.kept = { state, where: store.where };
-          if (work.signal?.aborted === true) {
-            throw new VmError("aborted", `suspending ${machine.name} was cancelled`);
-          }
-        }, reason);
-        isAway = true;
-      } finally {
-        if (!isAway) {
-          const { kept } = record;
-          record.kept = null;
-          await kept?.state.drop();
+    await this.#asJob(machine, step, options, (work) =>
+      this.#do(machine, step, () => this.#putAway(machine, reason, store, work)),
+    );
+  }
+
+  async #putAway(
+    machine: Machine,
+    reason: string,
+    store: StateStore,
+    work: WorkOptions,
+  ): Promise<void> {
+    const record = this.#record(machine);
+    let isAway = false;
+    try {
+      await machine.suspend(async () => {
+        const state = await store.keep(machine, { ...work, name: "suspended", isStill: true });
+        record.kept = { state, where: store.where };
+        if (work.signal?.aborted === true) {
+          throw new VmError("aborted", `suspending ${machine.name} was cancelled`);
         }
+      }, reason);
+      isAway = true;
+    } finally {
+      if (!isAway) {
+        const { kept } = record;
+        record.kept = null;
+        await kept?.state.drop();
       }
-    });
+    }
   }
 
   // ---- beginning anew, and ending ----
@@ -400,20 +413,37 @@ export class VmLifecycleManager {
       throw new VmError("bad-argument", `${machine.name} has a checkpoint ${name} already`);
     }
     const step = { operation: "checkpoint", to: null, reason: name } as const;
-    return this.#doLong(machine, step, options, async (work) => {
-      const { platform } = this.host;
-      const { ticks, instructions } = machine.stats();
-      const createdMs = platform.wallMs();
-      const beganMs = platform.monotonicMs();
-      const keeping = store.keep(machine, { ...work, name, isStill: false });
-      // what comes after the first wait of a store does not keep the guest
-      const pauseMs = platform.monotonicMs() - beganMs;
-      const { where } = store;
-      const facts = { name, machine: machine.name, where, createdMs, ticks, instructions, pauseMs };
-      const made = new VmCheckpoint(facts, await keeping, (one) => this.#checkpoints.delete(one));
+    return this.#asJob(machine, step, options, async (work) => {
+      // the machine is claimed for the moment itself; what is written behind keeps nobody
+      const { facts, keeping } = await this.#do(machine, step, () => {
+        return this.#beginKeeping(machine, name, store, work);
+      });
+      const state = await keeping.catch((error: unknown) => {
+        this.#records.get(machine)?.note("failed", (error as Error).message);
+        throw error;
+      });
+      const made = new VmCheckpoint(facts, state, (one) => this.#checkpoints.delete(one));
       this.#checkpoints.add(made);
       return made;
     });
+  }
+
+  #beginKeeping(
+    machine: Machine,
+    name: string,
+    store: StateStore,
+    work: WorkOptions,
+  ): { facts: CheckpointFacts; keeping: Promise<KeptState> } {
+    const { platform } = this.host;
+    const { ticks, instructions } = machine.stats();
+    const createdMs = platform.wallMs();
+    const beganMs = platform.monotonicMs();
+    const keeping = store.keep(machine, { ...work, name, isStill: false });
+    keeping.catch(() => {}); // told when it is waited for
+    const pauseMs = platform.monotonicMs() - beganMs;
+    const { where } = store;
+    const facts = { name, machine: machine.name, where, createdMs, ticks, instructions, pauseMs };
+    return { facts, keeping };
   }
 
   /**
@@ -444,9 +474,12 @@ export class VmLifecycleManager {
     const isFresh = machine.state === "created" || machine.state === "terminated";
     const step = { operation: "restore", to: null, reason: checkpoint.name } as const;
     const { clock, identity = "same" } = options;
-    await this.#doLong(machine, isFresh ? { ...step, to: "paused" } : step, options, (work) => {
-      return checkpoint.state.revert(machine, { ...work, clock, identity });
-    });
+    const full = isFresh ? ({ ...step, to: "paused" } as const) : step;
+    await this.#asJob(machine, full, options, (work) =>
+      this.#do(machine, full, () => {
+        return checkpoint.state.revert(machine, { ...work, clock, identity });
+      }),
+    );
   }
 
   /** Releases every checkpoint. Machines are left as they are. */

@@ -10,6 +10,7 @@ import { VmError } from "../errors.ts";
 
 /** What machines weigh unless told otherwise. */
 export const WEIGHT_DEFAULT = 100;
+/** Most that one may weigh. */
 export const WEIGHT_MAX = 10_000;
 /** A machine that is capped may use up as much at once as its cap gives it in this time. */
 const BURST_MS = 100;

@@ -236,7 +236,12 @@ export class RunLoop {
     if (this.#run === null) return;
     this.#run.isStopping = true;
     this.#waiter.wake();
-    if (this.#isStill) this.#owner.host.scheduler.add(this);
+    this.#owner.host.scheduler.add(this);
+  }
+
+  /** For the scheduler: nothing of it is left but its end. */
+  get isEnding(): boolean {
+    return this.isStopping;
   }
 
   /** Machine time stands still from the next instruction boundary on. */

@@ -16,6 +16,8 @@ import type { Share } from "./accounting.ts";
 export interface Task {
   /** What it may have of the host, and has had. */
   readonly share: Share;
+  /** It has only to end: its cap does not keep it. */
+  readonly isEnding?: boolean;
   /**
    * Runs for a slice. True when it is ready for another one; false when it sleeps or is done. Must
    * not throw.
@@ -54,12 +56,13 @@ export class Scheduler {
     return this.#ready.size;
   }
 
-  /** Makes a task ready; one that is so already stays where it is. */
+  /** Makes a task ready; one that is so already stays where it is, and its cap is looked at anew. */
   add(task: Task): void {
-    if (this.#ready.has(task)) return;
-    const { share } = task;
-    share.virtualMs = Math.max(share.virtualMs, this.#nowVirtualMs - AHEAD_MS);
-    this.#enter(task);
+    if (!this.#ready.has(task)) {
+      const { share } = task;
+      share.virtualMs = Math.max(share.virtualMs, this.#nowVirtualMs - AHEAD_MS);
+      this.#enter(task);
+    }
     if (this.#isPumping) return;
     this.#cancelTimer?.();
     this.#cancelTimer = null;
@@ -90,8 +93,8 @@ export class Scheduler {
     let first: Entry | null = null;
     let soonestMs = Number.POSITIVE_INFINITY;
     for (const entry of this.#ready.values()) {
-      const { share } = entry.task;
-      const blockedMs = share.blockedMs(nowMs);
+      const { share, isEnding } = entry.task;
+      const blockedMs = isEnding === true ? 0 : share.blockedMs(nowMs);
       if (blockedMs > 0) {
         entry.cappedSinceMs ??= nowMs;
         soonestMs = Math.min(soonestMs, blockedMs);

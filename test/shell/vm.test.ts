@@ -53,11 +53,11 @@ test("between: nothing runs meanwhile, any number at once, and the run goes on a
 
 test("between: a paused machine and one that does not run are looked at too", () =>
   withWeb(async (vm, shell) => {
-    vm.pause();
+    await vm.pause();
     const paused = await vm.between((machine) => machine.stateDigest());
     assert.is(vm.state, "paused");
     assert.is(await vm.between((machine) => machine.stateDigest()), paused);
-    vm.resume();
+    await vm.resume();
     assert.is(vm.state, "running");
     await shell.run("console send web 'echo back\\n'; console wait web '\\nback'");
     assert.match(new TextDecoder().decode(vm.log.tail(3)), /back/);
@@ -73,7 +73,7 @@ test("stop ends a run that others look at", () =>
     for (let round = 0; vm.isRunning && round < 1000; round++) await Promise.resolve();
     assert.not(vm.isRunning);
     assert.equal(vm.lastResult, { kind: "stopped" });
-    vm.resume();
+    await vm.resume();
     assert.ok(vm.isRunning);
   }));
 
