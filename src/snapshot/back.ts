@@ -156,11 +156,12 @@ export async function revertMachine(
   parts: Parts,
 ): Promise<Reverted> {
   const job = parts.jobs.start(machine, "revert", snapshot.name, options);
-  return job.run(async () => {
-    const what = `revert to ${fullName(snapshot)}`;
+  return job.run(() => job.atDesk(machine.jobs, "restore", () => revert()));
+
+  async function revert(): Promise<Reverted> {
+    const pace = new Pace(parts.platform, job.options, `revert to ${fullName(snapshot)}`);
     const way =
-      wayInMemory(snapshot.id, parts) ??
-      (await wayFromStore(machine, snapshot, new Pace(parts.platform, job.options, what), parts));
+      wayInMemory(snapshot.id, parts) ?? (await wayFromStore(machine, snapshot, pace, parts));
     try {
       const beganMs = parts.platform.monotonicMs();
       await take(machine, way, options.clock ?? "resume");
@@ -170,5 +171,5 @@ export async function revertMachine(
     } finally {
       way.end();
     }
-  });
+  }
 }

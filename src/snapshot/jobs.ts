@@ -7,6 +7,7 @@
  * Holds   a second operation on a machine is refused, with what is under way.
  */
 import { VmError } from "../errors.ts";
+import type { JobDesk, JobKind } from "../machine/jobs.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { LongOptions, SnapshotProgress, SnapshotSignal } from "./contract.ts";
 
@@ -40,6 +41,7 @@ export class Job implements SnapshotSignal {
   #isAborted = false;
   #isOver: Promise<void>;
   #end = () => {};
+  #tell: (done: number | null) => void = () => {};
 
   constructor(machine: string, operation: string, snapshot: string, outer: LongOptions) {
     this.machine = machine;
@@ -84,6 +86,7 @@ export class Job implements SnapshotSignal {
       bytesPerSecond: this.#outer.bytesPerSecond,
       onProgress: (progress) => {
         this.#progress = progress;
+        this.#tell(progress.total === null ? null : progress.done / progress.total);
         this.#outer.onProgress?.(progress);
       },
     };
@@ -100,6 +103,25 @@ export class Job implements SnapshotSignal {
       percent: shown,
       error: this.#error,
     };
+  }
+
+  /**
+   * Does work as the machine's one long job: others that want to change the machine wait for it, or
+   * are told. Throws "busy" and "aborted" as the desk does.
+   */
+  async atDesk<T>(desk: JobDesk, kind: JobKind, work: () => Promise<T>): Promise<T> {
+    const place = await desk.begin(kind, this);
+    this.#tell = (done) => {
+      place.done = done;
+    };
+    const abort = () => this.cancel();
+    place.signal.addEventListener("abort", abort);
+    try {
+      return await work();
+    } finally {
+      place.signal.removeEventListener("abort", abort);
+      place.end();
+    }
   }
 
   get isRunning(): boolean {
@@ -159,8 +181,9 @@ export class JobTable {
     return [...this.#last.values()];
   }
 
-  /** Nothing is kept of a machine that is gone. */
+  /** A machine is gone: what is under way for it ends. */
   forget(machine: Machine): void {
+    this.#running.get(machine)?.cancel();
     this.#running.delete(machine);
   }
 }

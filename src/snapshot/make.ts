@@ -6,6 +6,8 @@
  * Holds   between the capture and the guest's next instruction nothing waits. What was taken from a
  *         dirty log is given up only when the snapshot is kept.
  */
+import { KIND_FRAME } from "../../assembly/layout.ts";
+import type { RetainedRoot } from "../core/root.ts";
 import { VmError } from "../errors.ts";
 import type { MachineCapture } from "../machine/capture.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -18,7 +20,7 @@ import type { Parts } from "./parts.ts";
 
 import type { Kept } from "./shelf.ts";
 import { Pace } from "./throttle.ts";
-import { union } from "./track.ts";
+import { gather, union } from "./track.ts";
 import { type AbsentPage, RAM_REGION, writeCapture } from "./write-behind.ts";
 
 /** Snapshots in a chain. */
@@ -124,11 +126,21 @@ function marksOf(capture: MachineCapture): DiskMarks {
   return capture.disks.map(({ mark }) => mark);
 }
 
-/** The page of the lazily restored machine that is in the store still. */
-function absentOf(machine: Machine, parts: Parts): AbsentPage {
-  const image = parts.images.get(machine);
+/** Pages of the machine are elsewhere still: it was restored, and runs before they are read. */
+function isLazy({ view }: Machine): boolean {
+  return view.memory.bringPage !== null;
+}
+
+/** Reads pages that are not in memory at the moment of a capture, from where the machine would. */
+function absentOf(machine: Machine, root: RetainedRoot): AbsentPage {
+  const slots = new Map<number, number>();
+  const { view } = machine;
+  for (const page of isLazy(machine) ? gather(root.pages()) : []) {
+    if (view.pageKind(page) !== KIND_FRAME) slots.set(page, view.pageSlot(page));
+  }
   return (page, target) => {
-    if (image !== undefined) return image.fetch(page, target);
+    const slot = slots.get(page);
+    if (slot !== undefined) return machine.pages.read(slot, target);
     throw new VmError("not-found", `page ${page} of ${machine.name} is not in memory`);
   };
 }
@@ -166,6 +178,7 @@ function snapshotOf(
 /** Begins a snapshot: when it returns, the guest runs on. */
 export function beginSnapshot(machine: Machine, options: CreateOptions, parts: Parts): Creation {
   parts.jobs.checkFree(machine, "create");
+  machine.jobs.check("snapshot");
   const all = parts.list();
   const name = options.name ?? freeName(all, machine.name);
   checkName(all, name, machine.name);
@@ -182,16 +195,17 @@ export function beginSnapshot(machine: Machine, options: CreateOptions, parts: P
     via: intent.type === "differential" ? (history.base?.via ?? null) : null,
     disks: machine.config.disks,
     isAllOfDisks: taken.isAllOfDisks,
-    absent: absentOf(machine, parts),
+    absent: absentOf(machine, capture.root),
     origin: options.origin ?? null,
     isDurable: false,
   };
   const job = parts.jobs.start(machine, "create", name, options);
-  const isCow = intent.type === "cow";
+  // of a machine that is still read from a store everything is written while that is there
+  const isCow = intent.type === "cow" && !isLazy(machine);
   const done = job.run(async () => {
     try {
       const long = { ...job.options, digest: options.digest };
-      if (!isCow) await write(kept, long, parts);
+      if (!isCow) await job.atDesk(machine.jobs, "snapshot", () => write(kept, long, parts));
     } catch (error) {
       capture.release();
       throw error;

@@ -1,7 +1,7 @@
 /**
  * parts: what the halves of the snapshot manager share.
  *
- * Owns    the histories of machines, captures in memory, images of lazily restored machines.
+ * Owns    the histories of machines, captures in memory, what is under way.
  * Used by manager.ts, make.ts, back.ts.
  */
 import { VmError } from "../errors.ts";
@@ -11,7 +11,6 @@ import type { Platform } from "../platform/contract.ts";
 import { inOrder } from "./catalog.ts";
 import type { Snapshot } from "./contract.ts";
 import { History } from "./history.ts";
-import type { LazyImage } from "./image.ts";
 import { JobTable } from "./jobs.ts";
 import { Shelf } from "./shelf.ts";
 import type { SnapshotStorePort, StoredSnapshot } from "./store-port.ts";
@@ -34,7 +33,6 @@ export class Parts {
   readonly platform: Platform;
   readonly shelf: Shelf;
   readonly jobs = new JobTable();
-  readonly images = new Map<Machine, LazyImage>();
   /** What reads the memory of lazily restored machines, from behind. Never rejects. */
   readonly filling = new Set<Promise<void>>();
   #spare: Promise<unknown> = Promise.resolve();
@@ -99,9 +97,7 @@ export class Parts {
     if (known !== undefined) return known;
     const history = new History(machine.view);
     this.#histories.set(machine, history);
-    const end = machine.on("state", () => {
-      if (!machine.isDisposed && machine.reason !== "disposed") return;
-      end();
+    machine.on("disposed", () => {
       this.#histories.delete(machine);
       this.jobs.forget(machine);
     });

@@ -121,9 +121,7 @@ async function make(
       { clock, identity },
     );
     machine.setPager(image);
-    const end = machine.on("state", () => {
-      if (machine.reason !== "disposed") return;
-      end();
+    machine.on("disposed", () => {
       for (const disk of made) void disk.close();
     });
     return { machine, image, pages };
@@ -172,7 +170,6 @@ export async function restoreMachine(
   try {
     const { machine, image, pages } = await make(snapshot, pin, options, parts);
     const what = `restore of ${fullName(snapshot)}`;
-    parts.images.set(machine, image);
     try {
       stands(machine, snapshot.id, marksNow(machine), parts);
       if (isLazy) {

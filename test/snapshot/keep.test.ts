@@ -4,19 +4,32 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Machine, SnapshotManager, type VmError } from "../../src/node.ts";
+import {
+  type Machine,
+  MemoryDirectory,
+  nodePlatform,
+  SnapshotManager,
+  SnapshotStore,
+  type SnapshotStorePort,
+  type VmError,
+} from "../../src/node.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { scribblingHost } from "./scribbler.ts";
 
 const test = suite("snapshot/keep");
 const STEP = 20_000;
 
-async function withChain(
-  levels: number,
-  work: (manager: SnapshotManager, machine: Machine, store: MemoryStore) => Promise<void>,
-): Promise<void> {
+type Work = (manager: SnapshotManager, machine: Machine, store: SnapshotStorePort) => Promise<void>;
+
+/** Over the plain store and over the real one. */
+async function withChain(levels: number, work: Work): Promise<void> {
+  const platform = nodePlatform();
+  await withStore(new MemoryStore(), levels, work);
+  await withStore(await SnapshotStore.open(new MemoryDirectory(), { platform }), levels, work);
+}
+
+async function withStore(store: SnapshotStorePort, levels: number, work: Work): Promise<void> {
   const { host, start } = await scribblingHost();
-  const store = new MemoryStore();
   const manager = new SnapshotManager(store, { host });
   const machine = await start({ name: "web" });
   for (let level = 0; level < levels; level++) {
@@ -25,6 +38,7 @@ async function withChain(
   }
   await work(manager, machine, store);
   await manager.close();
+  await store.close();
   host.dispose();
 }
 
@@ -158,6 +172,7 @@ test("contents, differences and what would refuse a restore can be asked", async
     assert.ok(ram.length > 0);
     assert.equal(disks, []);
     assert.equal((await manager.inspect(s1.id)).problems, []);
+    if (!(store instanceof MemoryStore)) return;
     const held = await store.reader(s1.id);
     (held.sections as unknown as object[]).pop();
     const { isRestorable, problems } = await manager.inspect(s1.id);

@@ -164,6 +164,42 @@ test("what was touched first is read first the next time", async () => {
   });
 });
 
+test("a machine that is still read from the store can be kept, by every type", async () => {
+  await withManager(async ({ manager, machine, store }) => {
+    await machine.run(STEP);
+    const { id, digest } = await manager.create(machine);
+    store.isSlow = true;
+    const made: string[] = [];
+    for (const type of ["full", "incremental", "cow"] as const) {
+      const { machine: copy } = await manager.restore(id, {
+        ...{ name: `copy-${type}`, identity: "same", lazy: true },
+      });
+      made.push((await manager.create(copy, { name: type, type })).id);
+      copy.dispose();
+    }
+    await manager.quiet();
+    store.isSlow = false;
+    for (const one of made) {
+      const { machine: copy } = await manager.restore(one, { name: "again", identity: "same" });
+      assert.is(copy.stateDigest(), digest, manager.get(one).name);
+      copy.dispose();
+    }
+  });
+});
+
+test("a machine that is changed by others is told as busy", async () => {
+  await withManager(async ({ manager, machine }) => {
+    const { id } = await manager.create(machine);
+    const job = await machine.jobs.begin("migration");
+    assert.match(await refusal(() => manager.create(machine)), /^busy: /);
+    const late = manager.revert(machine, id);
+    assert.match(await refusal(() => late), /^busy: /);
+    job.end();
+    await manager.revert(machine, id);
+    assert.is(machine.jobs.current, null);
+  });
+});
+
 test("a snapshot that fails or is cancelled gives nothing up: the next one holds it all", async () => {
   await withManager(async ({ manager, machine, store }) => {
     await machine.run(STEP);
