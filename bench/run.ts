@@ -1,6 +1,6 @@
 /**
- * run: the bench command: `npm run bench -- hart boot embed core memory [--pairs N] [--minutes N]
- * [--only RE] [--json]`.
+ * run: the bench command: `npm run bench -- hart boot embed core memory fork [--pairs N]
+ * [--minutes N] [--only RE] [--json]`.
  *
  * Results on stdout (a table, or a line of JSON per case), progress on stderr. Exit status 0 when
  * every promise is kept, 1 when one is short or a run failed, 2 for usage. SPECIFICATION.md lists
@@ -15,11 +15,12 @@ import { type CaseResult, exitStatus, jsonLine, tableOf } from "./report.ts";
 import { coreSuite } from "./suites/core.ts";
 import { bootSuite, busyboxSuite } from "./suites/debian.ts";
 import { embedSuite } from "./suites/embed.ts";
+import { forkSuite } from "./suites/fork.ts";
 import { hartSuite } from "./suites/hart.ts";
 import { memorySuite } from "./suites/memory.ts";
 import { MissingTool, qemuVersion } from "./toolchain.ts";
 
-const SUITES = ["hart", "boot", "embed", "core", "memory"] as const;
+const SUITES = ["hart", "boot", "embed", "core", "memory", "fork"] as const;
 type Suite = (typeof SUITES)[number];
 
 const USAGE = `usage: npm run bench -- [SUITE]... [--pairs N] [--minutes N] [--only RE] [--json]
@@ -100,6 +101,7 @@ async function results({ suites, plan }: Request, progress: Progress): Promise<C
   for (const suite of suites) {
     if (suite === "core") all.push(...(await coreSuite(plan, progress)));
     if (suite === "memory") all.push(...(await memorySuite(plan, progress)));
+    if (suite === "fork" && guest) all.push(...(await forkSuite(guest, plan, progress)));
     if (suite === "embed") all.push(...(await embedSuite(guest, plan, progress)));
     if (suite === "hart") all.push(...(await hartSuite(plan, progress)));
     if (suite === "hart" && guest) all.push(...(await busyboxSuite(guest, plan, progress)));
