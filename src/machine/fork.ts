@@ -48,7 +48,8 @@ export function childSeed({ seed, entropyCounter }: HubFacts, ordinal: number): 
 
 /**
  * A permutation of 64-bit numbers in which every bit of the input counts for every bit of the
- * output (splitmix64). Random bytes come from hashes over the seed: it has to be another one, no more.
+ * output (splitmix64). Random bytes come from hashes over the seed: it has to be another one, no
+ * more.
  */
 function mix(value: bigint): bigint {
   let z = BigInt.asUintN(64, value + 0x9e37_79b9_7f4a_7c15n);
