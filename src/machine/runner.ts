@@ -122,8 +122,8 @@ export class Runner {
         continue;
       }
       const outcome = this.#serve(exit, target);
+      this.#stop = this.#debug.stop; // told once what has been left undone is done
       if (outcome !== null) return outcome;
-      this.#stop = this.#debug.stop;
       left -= EXIT_CHARGE;
     }
     // What the last instructions led to belongs to them, not to the next slice.
