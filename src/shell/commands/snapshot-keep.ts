@@ -70,7 +70,7 @@ const remove = command({
   summary: "remove a snapshot",
   details: `
 One that others build on is refused: \`snapshot merge\` folds it into a neighbour, --children
-removes those with it. Room on disk that is shared with others comes back with \`snapshot compact\`.`,
+removes those with it. Room on disk that others share comes back with \`snapshot compact\`.`,
   parameters: [SNAPSHOT],
   options: { children: { help: "also every snapshot that builds on it" }, ...STORE },
   example: "snapshot delete web/base",
