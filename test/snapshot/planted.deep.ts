@@ -49,9 +49,15 @@ const BUGS: readonly Bug[] = [
     to: ", path);",
   },
   {
+    title: "a manifest does not wait for what it names",
+    file: JOURNAL,
+    from: "    await ready;\n",
+    to: "",
+  },
+  {
     title: "a manifest is written in place",
     file: JOURNAL,
-    from: `${TMP}, bytes);\n    onDoubt();\n    await directory.rename(${TMP}, path);`,
+    from: `${TMP}, bytes);\n    await ready;\n    onDoubt();\n    await directory.rename(${TMP}, path);`,
     to: "path, bytes);",
   },
   {
@@ -69,7 +75,7 @@ const BUGS: readonly Bug[] = [
   {
     title: "the plan is carried out without being durable",
     file: JOURNAL,
-    from: "    await putFile(directory, SNAPSHOTS, PLAN, file, onDoubt);",
+    from: "    await putFile(directory, SNAPSHOTS, PLAN, file, turn);",
     to: "    onDoubt();",
   },
   {
@@ -93,14 +99,14 @@ const BUGS: readonly Bug[] = [
   {
     title: "a segment is not synced",
     file: SEGMENT_WRITER,
-    from: "        await this.#options.file.sync();",
-    to: "",
+    from: "const synced = this.#options.file.sync().finally(",
+    to: "const synced = Promise.resolve().finally(",
   },
   {
     title: "the folder of the segments is not synced before the manifest",
     file: WRITER,
-    from: "await this.#state.directory.sync(SEGMENTS);",
-    to: "await this.#state.directory.list(SEGMENTS);",
+    from: "const named = this.#state.directory.sync(SEGMENTS);",
+    to: "const named = this.#state.directory.list(SEGMENTS);",
   },
   {
     title: "the folder of the segments is not synced by compact",

@@ -63,6 +63,7 @@ async function rewrite(
   const file = await directory.create(made.path);
   const writer = new SegmentWriter({ file, id: made.id, key, hash, compress });
   const slots = new Uint32Array(isLive.length).fill(NOWHERE);
+  let isFinished = false;
   try {
     const page = new Uint8Array(PAGE_BYTES);
     for (let slot = 0; slot < isLive.length; slot++) {
@@ -76,9 +77,12 @@ async function rewrite(
         await pace.breathe("copying pages", slot, isLive.length);
       }
     }
-    state.keepSegment(made, await writer.finish());
+    const finished = await writer.finish();
+    isFinished = true;
+    state.keepSegment(made, finished);
+    await finished.synced;
   } finally {
-    await writer.drop();
+    if (!isFinished) await writer.drop();
   }
   return slots;
 }

@@ -32,6 +32,8 @@ const Plan = z.strictObject({ replace: Ids, remove: Ids });
 export interface Change {
   readonly write: ReadonlyMap<string, Uint8Array>;
   readonly remove: readonly string[];
+  /** What the new ones name is durable when it resolves; before that the change does not count. */
+  readonly ready: Promise<unknown>;
 }
 
 function pathOf(id: string, ending: string): string {
@@ -48,16 +50,26 @@ async function writeSynced(directory: StoreDirectory, path: string, bytes: Uint8
   }
 }
 
-/** Makes a file durable under its name: the old one or the new one is there, always. */
+/** When a file may get its name, and who is told just before. */
+interface Turn {
+  readonly ready: Promise<unknown>;
+  readonly onDoubt: () => void;
+}
+
+/**
+ * Makes a file durable under its name: the old one or the new one is there, always. It is written
+ * and synced beside what `ready` waits for.
+ */
 export async function putFile(
   directory: StoreDirectory,
   folder: string,
   name: string,
   bytes: Uint8Array,
-  onDoubt: () => void = () => {},
+  { ready, onDoubt }: Turn = { ready: Promise.resolve(), onDoubt: () => {} },
 ): Promise<void> {
   const path = folder === "" ? name : `${folder}/${name}`;
   await writeSynced(directory, `${path}.tmp`, bytes);
+  await ready;
   onDoubt();
   await directory.rename(`${path}.tmp`, path);
   await directory.sync(folder);
@@ -88,11 +100,12 @@ export async function changeManifests(
   change: Change,
   onDoubt: () => void,
 ): Promise<void> {
-  const { write, remove } = change;
+  const { write, remove, ready } = change;
+  const turn = { ready, onDoubt };
   if (write.size + remove.length === 0) return;
   if (write.size === 1 && remove.length === 0) {
     for (const [id, bytes] of write) {
-      await putFile(directory, SNAPSHOTS, id + MANIFEST_ENDING, bytes, onDoubt);
+      await putFile(directory, SNAPSHOTS, id + MANIFEST_ENDING, bytes, turn);
     }
     return;
   }
@@ -107,7 +120,7 @@ export async function changeManifests(
   const plan = { replace: [...write.keys()], remove: [...remove] };
   const json = new TextEncoder().encode(JSON.stringify(plan));
   const file = encodeContainer("PLAN", [{ name: PLAN_SECTION, version: 1, bytes: json }]);
-  await putFile(directory, SNAPSHOTS, PLAN, file, onDoubt);
+  await putFile(directory, SNAPSHOTS, PLAN, file, turn);
   await carryOut(directory, plan);
 }
 

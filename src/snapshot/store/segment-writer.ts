@@ -4,7 +4,8 @@
  *
  * Owns    the file until `finish` or `drop`.
  * Used by writer.ts, compact.ts, transfer.ts.
- * Holds   the caller goes on while buffers are written, until BUFFERS_MAX of them wait. A write that
+ * Holds   the caller goes on while buffers are written, until BUFFERS_MAX of them wait, and what is
+ *         written is on its way to the disk before the last sync wants it there. A write that
  *         failed is thrown by the next call, and by `finish`.
  */
 import { VmError } from "../../errors.ts";
@@ -15,6 +16,8 @@ import { encodeHead, encodeTail, HEAD_BYTES, SLOT_WORDS, SlotTable } from "./seg
 
 const BUFFER_BYTES = 1 << 20;
 const BUFFERS_MAX = 4;
+/** After as many a sync is begun, beside the rest. */
+const BUFFERS_PER_SYNC = 24;
 
 /** How pages are kept. */
 export type Compression = "none" | "lz4";
@@ -28,12 +31,14 @@ export interface SegmentOptions {
   readonly compress: Compression;
 }
 
-/** A segment that is whole: its file is synced. */
+/** A segment that is whole. */
 export interface FinishedSegment {
   readonly table: SlotTable;
   readonly digest: Uint8Array;
   /** Of the file. */
   readonly bytes: number;
+  /** Its bytes are durable when it resolves; the file is closed then, whatever comes of it. */
+  readonly synced: Promise<void>;
 }
 
 interface Flight {
@@ -56,6 +61,8 @@ export class SegmentWriter {
   readonly #flights = new Map<Flight, Promise<void>>();
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #failure: { readonly error: unknown } | null = null;
+  #flushes = 0;
+  #sync: Promise<void> | null = null;
 
   constructor(options: SegmentOptions) {
     this.#options = options;
@@ -119,6 +126,7 @@ export class SegmentWriter {
         this.#spare.push(flight.buffer);
       });
     this.#flights.set(flight, settled);
+    if (++this.#flushes % BUFFERS_PER_SYNC === 0) this.#syncBehind();
     this.#offset += this.#used;
     this.#buffer = this.#spare.pop() ?? new Uint8Array(BUFFER_BYTES);
     this.#used = 0;
@@ -143,11 +151,24 @@ export class SegmentWriter {
     return readExact(this.#options.file, offset, bytes, "the segment that is being written");
   }
 
-  async #settle(): Promise<void> {
-    while (this.#flights.size > 0) await Promise.all([...this.#flights.values()]);
+  /** One at a time; `finish` syncs what it leaves. */
+  #syncBehind(): void {
+    this.#sync ??= this.#options.file
+      .sync()
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .then(() => {
+        this.#sync = null;
+      });
   }
 
-  /** Writes what is left and syncs the file, which stays open; the caller closes it. */
+  async #settle(): Promise<void> {
+    while (this.#flights.size > 0) await Promise.all([...this.#flights.values()]);
+    await this.#sync;
+  }
+
+  /** Writes what is left; the file is synced and closed beside what the caller does next. */
   async finish(): Promise<FinishedSegment> {
     this.#flush();
     const words = this.#words.slice(0, this.#slots * SLOT_WORDS);
@@ -157,12 +178,17 @@ export class SegmentWriter {
     const end = new Uint8Array(table.length + tail.length);
     end.set(table);
     end.set(tail, table.length);
-    await this.#settle();
+    const written = this.#options.file.write(this.#offset, end);
+    try {
+      await this.#settle();
+    } finally {
+      await written;
+    }
     this.#check();
-    await this.#options.file.write(this.#offset, end);
-    await this.#options.file.sync();
+    const synced = this.#options.file.sync().finally(() => this.#options.file.close());
+    synced.catch(() => {}); // whoever finishes the rest is told
     const made = new SlotTable(words, this.#options.key);
-    return { table: made, digest, bytes: this.#offset + end.length };
+    return { table: made, digest, bytes: this.#offset + end.length, synced };
   }
 
   /** Waits for what is on its way and closes the file: nothing of it is wanted. */

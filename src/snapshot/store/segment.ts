@@ -63,7 +63,7 @@ export function encodeTail(
   return { tail, digest };
 }
 
-/** What a tail says of a file of `fileBytes`; its digest is not looked at yet. Throws "bad-file". */
+/** What a tail says of a file; its digest is not looked at yet. Throws "bad-file". */
 export function decodeTail(tail: Uint8Array, fileBytes: number, what: string): SegmentFacts {
   const refuse = (why: string): never => {
     throw new VmError("bad-file", `${what} ${why}`);

@@ -224,7 +224,7 @@ export class StoreState {
     return segment;
   }
 
-  /** A reserved one is whole and its file is synced. */
+  /** A reserved one is whole. */
   keepSegment(segment: Segment, { table, digest, bytes }: FinishedSegment): void {
     segment.table = table;
     segment.digest = digest;
@@ -398,8 +398,15 @@ export class StoreState {
     }
   }
 
-  /** Makes a change durable, then known here; then what nobody needs goes. Within `alone`. */
-  async change(write: readonly Manifest[], remove: readonly string[]): Promise<void> {
+  /**
+   * Makes a change durable, then known here; then what nobody needs goes. It does not count before
+   * `ready`: what it names is durable then. Within `alone`.
+   */
+  async change(
+    write: readonly Manifest[],
+    remove: readonly string[],
+    ready: Promise<unknown> = Promise.resolve(),
+  ): Promise<void> {
     const files = write.map((manifest) => {
       const bytes = encodeManifest(manifest, (number) => this.segments[number]);
       return [manifest.id, bytes] as const;
@@ -409,7 +416,8 @@ export class StoreState {
       isInDoubt = true;
     };
     try {
-      await changeManifests(this.directory, { write: new Map(files), remove }, onDoubt);
+      const change = { write: new Map(files), remove, ready };
+      await changeManifests(this.directory, change, onDoubt);
     } catch (error) {
       if (isInDoubt) this.#doubt = { error };
       throw error;

@@ -110,7 +110,8 @@ export async function exportSnapshot(
     }
     columns.set(region, { pages, segments: new Uint32Array(pages.length), slots: made });
   }
-  const { digest, bytes } = await writer.finish();
+  const { digest, bytes, synced } = await writer.finish();
+  await synced;
   const whole: Manifest = {
     ...manifest,
     ...{ parent: null, parentContent: null, type: "full", regions: columns, writtenBytes: bytes },

@@ -3,8 +3,8 @@
  *
  * Owns    the folder "working": ID.set for a snapshot.
  * Used by reader.ts, store.ts.
- * Holds   losing one does no harm, so it is not synced; one that is damaged, or of what the snapshot
- *         held before, is as none.
+ * Holds   losing one does no harm, so it is not synced; one that is damaged, or of what the
+ *         snapshot held before, is as none.
  *
  *   store.working   content of the snapshot, 16 bytes ─ pages u32 each
  */

@@ -4,9 +4,9 @@
  *
  * Owns    its segments until `commit`; what it points to elsewhere is pinned meanwhile.
  * Used by store.ts, transfer.ts.
- * Holds   nothing counts before the manifest has its name, and by then all that it names is durable:
- *         segments synced, their folder synced, then the manifest (journal.ts). A page is taken for
- *         one that is there only when all its bytes are the same.
+ * Holds   nothing counts before the manifest has its name, and it gets that only when all that it
+ *         names is durable: segments, their folder, its own bytes. These are synced side by side. A
+ *         page is taken for one that is there only when all its bytes are the same.
  */
 import type { MaybePromise } from "../../device/block/contract.ts";
 import type { DeviceSection } from "../../device/contract.ts";
@@ -33,6 +33,8 @@ interface Own {
   readonly segment: Segment;
   readonly writer: SegmentWriter;
   isFinished: boolean;
+  /** Its bytes are durable then. */
+  synced: Promise<void>;
 }
 
 /** A snapshot that is being written. */
@@ -136,7 +138,7 @@ export class SnapshotWriter implements StoreWriter {
     this.#pinned.add(segment.number);
     const file = await directory.create(segment.path);
     const writer = new SegmentWriter({ file, id: segment.id, key, hash, compress });
-    const own = { segment, writer, isFinished: false };
+    const own = { segment, writer, isFinished: false, synced: Promise.resolve() };
     this.#own.push(own);
     return own;
   }
@@ -144,7 +146,7 @@ export class SnapshotWriter implements StoreWriter {
   async #finish(own: Own): Promise<void> {
     const finished = await own.writer.finish();
     own.isFinished = true;
-    await own.writer.drop();
+    own.synced = finished.synced;
     this.#state.keepSegment(own.segment, finished);
   }
 
@@ -165,14 +167,22 @@ export class SnapshotWriter implements StoreWriter {
     this.#check();
     try {
       for (const own of this.#own) if (!own.isFinished) await this.#finish(own);
-      if (this.#own.length > 0) await this.#state.directory.sync(SEGMENTS);
-      await this.#state.alone(() => this.#state.change([this.#manifest()], []));
+      const durable = this.#durable();
+      durable.catch(() => {}); // `change` is told
+      await this.#state.alone(() => this.#state.change([this.#manifest()], [], durable));
     } catch (error) {
       await this.abort().catch(() => {}); // what failed first is told; the next opening clears away
       throw error;
     }
     for (const { segment } of this.#own) this.#state.publish(segment.number);
     await this.#end();
+  }
+
+  /** Name and bytes of every segment. */
+  async #durable(): Promise<void> {
+    if (this.#own.length === 0) return;
+    const named = this.#state.directory.sync(SEGMENTS);
+    await Promise.all([named, ...this.#own.map(({ synced }) => synced)]);
   }
 
   #manifest(): Manifest {
@@ -202,7 +212,10 @@ export class SnapshotWriter implements StoreWriter {
   /** Gives up: nothing of it is left. Once is enough; after `commit` it does nothing. */
   async abort(): Promise<void> {
     if (this.#isEnded) return;
-    for (const own of this.#own) if (!own.isFinished) await own.writer.drop();
+    for (const { isFinished, writer, synced } of this.#own) {
+      if (isFinished) await Promise.allSettled([synced]);
+      else await writer.drop();
+    }
     await this.#end();
   }
 
