@@ -88,6 +88,7 @@ export {
   VmLifecycleManager,
 } from "./lifecycle/manager.ts";
 export { MemoryStore } from "./lifecycle/memory-store.ts";
+export { KEPT_LABEL, SnapshotStateStore } from "./lifecycle/snapshot-store.ts";
 export { Share, type ShareCounts, WEIGHT_DEFAULT, WEIGHT_MAX } from "./machine/accounting.ts";
 export type { AdoptOptions } from "./machine/adopt.ts";
 export type {

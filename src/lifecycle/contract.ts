@@ -6,7 +6,7 @@
  */
 import type { BlockBackend } from "../device/block/contract.ts";
 import type { Host } from "../machine/host.ts";
-import type { JobSignal } from "../machine/jobs.ts";
+import type { Job, JobSignal } from "../machine/jobs.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { MachineState } from "../machine/result.ts";
 
@@ -34,6 +34,8 @@ export interface WorkOptions {
   readonly signal?: JobSignal;
   /** Hears how far it is: 0 to 1. */
   readonly onProgress?: (done: number) => void;
+  /** For stores: the machine's job that this is the work of. */
+  readonly job?: Job;
 }
 
 /** How time goes on in a machine that comes back: from where it was, or with the host's clock. */

@@ -228,7 +228,7 @@ export class VmLifecycleManager {
     };
     try {
       job.check();
-      return await work({ signal: job.signal, onProgress: progress });
+      return await work({ signal: job.signal, onProgress: progress, job });
     } finally {
       job.end();
     }

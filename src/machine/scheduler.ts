@@ -56,7 +56,7 @@ export class Scheduler {
     return this.#ready.size;
   }
 
-  /** Makes a task ready; one that is so already stays where it is, and its cap is looked at anew. */
+  /** Makes a task ready; one that is so already stays where it is. Caps are looked at anew. */
   add(task: Task): void {
     if (!this.#ready.has(task)) {
       const { share } = task;

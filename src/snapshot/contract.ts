@@ -6,6 +6,7 @@
 import type { BlockBackend } from "../device/block/contract.ts";
 import type { MachineShapeFacts } from "../machine/capture.ts";
 import type { MachineConfig } from "../machine/config.ts";
+import type { Job } from "../machine/jobs.ts";
 import type { Machine } from "../machine/machine.ts";
 
 /**
@@ -79,6 +80,8 @@ export interface LongOptions {
   readonly signal?: SnapshotSignal;
   /** Most bytes to read or write in a second; no limit by default. */
   readonly bytesPerSecond?: number;
+  /** The job of the machine that this is a part of: it has its place at the desk already. */
+  readonly within?: Job;
 }
 
 /** What `create` takes. */

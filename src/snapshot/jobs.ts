@@ -110,6 +110,7 @@ export class Job implements SnapshotSignal {
    * are told. Throws "busy" and "aborted" as the desk does.
    */
   async atDesk<T>(desk: JobDesk, kind: JobKind, work: () => Promise<T>): Promise<T> {
+    if (this.#outer.within !== undefined) return work();
     const place = await desk.begin(kind, this);
     this.#tell = (done) => {
       place.done = done;

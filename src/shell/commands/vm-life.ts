@@ -5,7 +5,14 @@
  * Used by src/shell/registry.ts.
  */
 import { z } from "zod";
-import { type Machine, MemoryStore, type VmCheckpoint, VmError } from "../../index.ts";
+import {
+  type Machine,
+  MemoryStore,
+  SnapshotStateStore,
+  type StateStore,
+  type VmCheckpoint,
+  VmError,
+} from "../../index.ts";
 import {
   type Call,
   type CommandSpec,
@@ -47,6 +54,15 @@ async function longWork<T>(
   }
 }
 
+/** Where a state is to be kept; undefined for the manager's own way. Throws "not-found". */
+async function storeOf(call: Call, where: string | undefined): Promise<StateStore | undefined> {
+  const { lifecycle, snapshots } = call.fleet;
+  if (where === "memory") return new MemoryStore(lifecycle.host.platform);
+  if (where !== "store") return undefined;
+  const manager = await snapshots.manager();
+  return new SnapshotStateStore(manager, lifecycle.host, snapshots.path ?? "store");
+}
+
 const clockOf = (call: Call) => call.text("clock") as "resume" | "jump" | undefined;
 
 // ---- suspend ----
@@ -64,18 +80,24 @@ const suspend = command({
   name: "suspend",
   summary: "put a machine away: its state is kept, its memory given back",
   details: `
-Its state is kept in the memory of this process, beside the arena that machines share; it goes with
-the process. \`vm resume\` brings it back, page by page as the guest touches them. Ctrl-C takes it
-back: the machine then goes on.`,
+Its state is kept in the mounted store of snapshots, as a full one; where none is mounted, in the
+memory of this process, beside the arena that machines share. \`vm resume\` brings it back, page by
+page as the guest touches them. Ctrl-C takes it back: the machine then goes on.`,
   parameters: [VM],
-  options: {},
+  options: {
+    in: { value: "WHERE", kind: "choice", choices: ["store", "memory"], help: "see above" },
+  },
   example: "vm suspend web",
   result: Suspended,
   async run(call) {
     const { lifecycle } = call.fleet;
     const { machine, name } = call.vm();
     const before = machine.stats().framesUsed;
-    await longWork(call, `suspending ${name}`, (options) => lifecycle.suspend(machine, options));
+    const isMounted = call.fleet.snapshots.isMounted;
+    const store = await storeOf(call, call.text("in") ?? (isMounted ? "store" : "memory"));
+    await longWork(call, `suspending ${name}`, (options) =>
+      lifecycle.suspend(machine, { ...options, store }),
+    );
     const { state, keptIn, keptBytes } = lifecycle.state(machine);
     const freedBytes = (before - machine.stats().framesUsed) * 4096;
     return { name, state, keptIn, keptBytes, freedBytes };
@@ -118,11 +140,16 @@ const checkpoint = command({
   summary: "keep what a machine is now, to go back to it with `vm restore`",
   details: `
 In frames (the default) it is made at once and shares every page that the guest does not write; in
-memory it needs none of the arena. Checkpoints go with the machine and with this process; \`snapshot
-create\` makes what stays. --list lists them, --remove drops one.`,
+memory it needs none of the arena; in the mounted store it is a full snapshot. Checkpoints go with
+the machine; \`snapshot create\` makes what stays. --list lists them, --remove drops one.`,
   parameters: [VM, { name: "NAME", kind: "text", help: "default checkpoint-N", isOptional: true }],
   options: {
-    in: { value: "WHERE", kind: "choice", choices: ["frames", "memory"], help: "default frames" },
+    in: {
+      value: "WHERE",
+      kind: "choice",
+      choices: ["frames", "memory", "store"],
+      help: "default frames",
+    },
     list: { help: "list those of the machine, and make none" },
     remove: { help: "drop the one called NAME" },
   },
@@ -139,8 +166,7 @@ create\` makes what stays. --list lists them, --remove drops one.`,
       await gone.release();
       return [];
     }
-    const { platform } = lifecycle.host;
-    const store = call.text("in") === "memory" ? new MemoryStore(platform) : undefined;
+    const store = await storeOf(call, call.text("in"));
     const made = await longWork(call, `checkpoint of ${vm.name}`, (options) =>
       lifecycle.checkpoint(vm.machine, { ...options, name, store }),
     );
@@ -189,8 +215,8 @@ const restore = command({
   summary: "make a machine what it was at a checkpoint, or make a new one of it",
   details: `
 Memory, harts, devices and disks go back; a machine that runs runs on from there. With --as a new
-machine is made, paused, with random numbers of its own, and VM is left alone. What \`snapshot create\`
-made is gone back to with \`snapshot revert\`, and what was suspended goes on with \`vm resume\`.`,
+machine is made, paused, with random numbers of its own, and VM is left alone. \`snapshot revert\`
+goes back to what \`snapshot create\` made, and \`vm resume\` to what was suspended.`,
   parameters: [
     VM,
     { name: "CHECKPOINT", kind: "text", help: "default: the latest", isOptional: true },
@@ -261,8 +287,8 @@ const reboot = command({
   name: "reboot",
   summary: "ask the guest to reboot, and wait until it begins anew",
   details: `
-Through the guest's agent, or the shell on its console. A guest that does not listen is begun anew by
-\`vm reset\`; the built-in guest is.`,
+Through the guest's agent, or the shell on its console. A guest that does not listen is begun anew
+by \`vm reset\`; the built-in guest always is.`,
   parameters: [VM],
   options: { timeout: { value: "TIME", kind: "duration", help: "wait this long; default 60s" } },
   example: "vm reboot web",

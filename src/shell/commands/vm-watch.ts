@@ -455,7 +455,7 @@ const priority = command({
   name: "priority",
   summary: "show or set a machine's part of the host among those that are busy",
   details: `
-Machines that are busy get the host's time by their weights: one of 200 twice as much as one of 100.`,
+Machines that are busy get the host's time by their weights: 200 gets twice as much as 100.`,
   parameters: [
     VM,
     {
