@@ -100,11 +100,20 @@ export class StoreMount {
   mount(path: string): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#mounted?.path === path) return;
+      this.#checkUnused(path);
       await this.#unmount();
       const store = await this.#owner.world.openStore(path);
       const manager = new SnapshotManager(store, { host: await this.#owner.openHost() });
       this.#mounted = { path, store, manager };
     });
+  }
+
+  /** Throws "busy" while machines read their disks from the store that is mounted. */
+  #checkUnused(path: string): void {
+    const users = this.#mounted?.manager.diskUsers ?? [];
+    if (users.length === 0) return;
+    const text = `${path} cannot take the place of ${this.path}: ${users.join(", ")} read disks there`;
+    throw new VmError("busy", `${text}; \`vm destroy\` ends a machine`);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

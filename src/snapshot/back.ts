@@ -108,14 +108,15 @@ async function wayFromStore(
     const { view, config: shape } = machine;
     const shed = () => parts.shelf.shed();
     const pages = since && pagesNow;
-    const staging = { view, shape, reader, pages, shed };
-    const root = await parts.withSpare(() => stageRoot(staging, pace));
     const disks = machine.devices.disks.map((disk, slot): SavedDisk | null => {
       if (!(disk instanceof MachineDisk)) return null;
       const file = facts.wholeDisks[slot] ? null : fileBelow(machine.config.disks[slot]);
-      const blocks = changedBlocks(disk, slot, reader, since);
+      // asked for when the machine stands still: until then it writes on
+      const blocks = () => changedBlocks(disk, slot, reader, since);
       return savedDisk({ reader, slot, bytes: disk.bytes, file }, blocks);
     });
+    const staging = { view, shape, reader, pages, shed };
+    const root = await parts.withSpare(() => stageRoot(staging, pace));
     const ram = ramOf(root);
     const { fill } = ram;
     return {

@@ -73,11 +73,13 @@ export interface DiskSource {
   readonly file: Readable | null;
 }
 
-/** What a disk is to hold in `blocks`; all of them by default. */
-export function savedDisk(source: DiskSource, blocks?: Uint32Array): SavedDisk {
+/** What a disk is to hold in the blocks that `blocks` names when they are asked for; or in all. */
+export function savedDisk(source: DiskSource, blocks?: () => Uint32Array): SavedDisk {
   const { reader, slot, bytes, file } = source;
   return {
-    blocks: blocks ?? allBlocks(bytes),
+    get blocks() {
+      return blocks?.() ?? allBlocks(bytes);
+    },
     read(block, target) {
       const fill = (isThere: boolean): MaybePromise<void> => {
         if (isThere) return;

@@ -279,7 +279,12 @@ async function write(kept: Kept, options: WriteOptions, parts: Parts): Promise<v
 export async function persist(id: string, options: LongOptions, parts: Parts): Promise<void> {
   const kept = parts.shelf.get(id);
   if (kept === undefined || kept.isDurable) return;
-  await write(kept, options, parts);
-  // in the place that it has: the oldest goes first
-  parts.shelf.made(id);
+  const underWay = parts.persisting.get(id);
+  if (underWay !== undefined) return underWay;
+  const work = write(kept, options, parts)
+    // in the place that it has: the oldest goes first
+    .then(() => parts.shelf.made(id))
+    .finally(() => parts.persisting.delete(id));
+  parts.persisting.set(id, work);
+  return work;
 }

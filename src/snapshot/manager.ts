@@ -309,6 +309,11 @@ export class SnapshotManager {
     while (this.#parts.shelf.shed());
   }
 
+  /** Names of machines whose disks are in the store: it has to stay open while there are any. */
+  get diskUsers(): string[] {
+    return [...new Set(this.#parts.disks.values())];
+  }
+
   /**
    * Waits for what is under way and for lazily restored machines; snapshots that are only in memory
    * are gone. The store is the caller's to close.

@@ -14,6 +14,7 @@ import { History } from "./history.ts";
 import { JobTable } from "./jobs.ts";
 import { Shelf } from "./shelf.ts";
 import type { SnapshotStorePort, StoredSnapshot } from "./store-port.ts";
+import type { StoredDisk } from "./stored-disk.ts";
 
 /** A manifest as lists show it. */
 function shown(manifest: StoredSnapshot, isRetained: boolean): Snapshot {
@@ -33,6 +34,10 @@ export class Parts {
   readonly platform: Platform;
   readonly shelf: Shelf;
   readonly jobs = new JobTable();
+  /** Disks of machines that are in the store, and whose they are. */
+  readonly disks = new Map<StoredDisk, string>();
+  /** Snapshots that are just being written out of memory, by id. */
+  readonly persisting = new Map<string, Promise<void>>();
   /** What reads the memory of lazily restored machines, from behind. Never rejects. */
   readonly filling = new Set<Promise<void>>();
   #spare: Promise<unknown> = Promise.resolve();

@@ -52,7 +52,13 @@ interface Disks {
 }
 
 /** Throws "bad-config" for one that must be given and is not, or is of another size. */
-function disksOf(facts: SnapshotFacts, pin: Pin, { disks: given = [] }: RestoreOptions): Disks {
+function disksOf(
+  facts: SnapshotFacts,
+  pin: Pin,
+  options: RestoreOptions,
+  users: Map<StoredDisk, string>,
+): Disks {
+  const { disks: given = [] } = options;
   const disks: Disks = { backends: [], patches: [], made: [] };
   for (const [slot, { bytes, isReadOnly }] of facts.shape.disks.entries()) {
     const own = given[slot] ?? null;
@@ -73,8 +79,15 @@ function disksOf(facts: SnapshotFacts, pin: Pin, { disks: given = [] }: RestoreO
       continue;
     }
     const reader = pin.take();
-    const parts = { bytes, reader, slot, below: own, onClose: () => pin.drop() };
-    const disk = new OverlayBackend(new StoredDisk(parts));
+    const stored: StoredDisk = new StoredDisk({
+      ...{ bytes, reader, slot, below: own },
+      onClose: () => {
+        users.delete(stored);
+        pin.drop();
+      },
+    });
+    users.set(stored, options.name ?? "a machine");
+    const disk = new OverlayBackend(stored);
     disks.backends.push(disk);
     disks.patches.push(null);
     disks.made.push(disk);
@@ -106,7 +119,7 @@ async function make(
 ): Promise<{ machine: Machine; image: LazyImage; pages: number }> {
   const { reader } = pin;
   const { facts, own: sections } = readFacts(reader.sections);
-  const { backends, patches, made } = disksOf(facts, pin, options);
+  const { backends, patches, made } = disksOf(facts, pin, options, parts.disks);
   const image = new LazyImage(pin.take(), () => pin.drop());
   let pages = 0;
   try {

@@ -133,6 +133,8 @@ test("a disk comes with its snapshot, alone or over a file that is given", async
     await shell.need("snapshot restore base alone");
     const [{ path }] = await shell.json<{ path: string }[]>("disk list web");
     assert.is(path, "/here/a.img");
+    const busy = /^1 \/here\/other cannot take the place of \/here\/s: alone read disks there/;
+    assert.match(await refusal(shell, "snapshot mount-store other"), busy);
     await shell.need("snapshot restore base over --disk b.img");
     assert.equal(files.get("/here/b.img"), new Uint8Array(MEBIBYTE).fill(0x61));
     const small = await refusal(shell, "snapshot restore base wrong --disk small.img");
