@@ -13,6 +13,7 @@ import {
   type Device,
   type Host,
   type Machine,
+  type MachineCapture,
   type MachineConfig,
   MemoryBackend,
   OverlayBackend,
@@ -143,6 +144,50 @@ for (const harts of [1, 4]) {
     host.dispose();
   });
 }
+
+test("law 1 with a request that the host is late with at that moment", async () => {
+  const host = await smallHost({ machinesMax: 8 });
+  const kernel = elfProgram(emitDiskGuest);
+  const machine = await booted(host, { kernel, disks: [DISKS["late"]()] });
+  const length = 400_000;
+  const running = machine.run(length);
+  const captures: MachineCapture[] = [];
+  let held = 0;
+  for (let count = 0; count < 60; count++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (!machine.hasRun) break;
+    if (machine.devices.hub.isHeldByDevice) held++;
+    if (count % 3 === 0) captures.push(machine.capture());
+  }
+  assert.is((await running).kind, "budget");
+  assert.ok(held > 5, `${held} times the host was late`);
+  for (const [index, capture] of captures.entries()) {
+    const copy = await host.createFrom(capture, {}, { identity: "same" });
+    await run(copy, length - capture.instructions);
+    assert.is(copy.stateDigest(), machine.stateDigest(), `capture ${index}`);
+    copy.dispose();
+    capture.release();
+  }
+  host.dispose();
+});
+
+test("the same machine draws the same random numbers, whatever its host's default", async () => {
+  const host = await smallHost({ machinesMax: 8 });
+  const machine = await booted(host, { kernel: elfProgram(emitHang), seed: 77 });
+  await run(machine, 100);
+  const capture = machine.capture();
+  const same = await host.createFrom(capture, {}, { identity: "same" });
+  const seeded = [
+    await host.createFrom(capture, {}, { seed: 5n }),
+    await host.createFrom(capture, {}, { seed: 5n }),
+    await host.createFrom(capture),
+  ];
+  const idOf = (one: Machine) => one.devices.bus.find(0x10_2000)?.save().bytes.join();
+  const idOfChild = async (one: Machine) => idOf((await one.fork(1))[0]);
+  assert.is(await idOfChild(same), await idOfChild(machine));
+  assert.is(idOf(seeded[0]), idOf(seeded[1]), "a seed that is given decides");
+  assert.is(new Set([machine, seeded[0], seeded[2]].map(idOf)).size, 3);
+});
 
 test("a run under way goes on, and a capture from within a device's output is refused", async () => {
   const host = await smallHost();
