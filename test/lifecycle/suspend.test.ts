@@ -3,7 +3,15 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Machine, MemoryStore, type StateStore, VmLifecycleManager } from "../../src/node.ts";
+import {
+  type Machine,
+  MemoryStore,
+  SnapshotManager,
+  SnapshotStateStore,
+  type StateStore,
+  VmLifecycleManager,
+} from "../../src/node.ts";
+import { MemoryStore as SnapshotsInMemory } from "../snapshot/memory-store.ts";
 import { endHosts, refusal, simHost, turns, worker } from "./life.ts";
 
 const test = suite("lifecycle/suspend");
@@ -148,6 +156,39 @@ for (const where of ["frames", "memory"] as const) {
     assert.equal(host.machines, []);
   });
 }
+
+test("through a store of snapshots: suspended, woken as it is touched, gone back to", async () => {
+  const host = await simHost();
+  const snapshots = new SnapshotManager(new SnapshotsInMemory(), { host });
+  const store = new SnapshotStateStore(snapshots, host, "a store");
+  const run = async () => ({ kind: "stopped" }) as const;
+  const manager = new VmLifecycleManager(host, { run, store });
+  const machine = worker(host);
+  await manager.start(machine);
+  await machine.run(BUDGET);
+  const checkpoint = await manager.checkpoint(machine, { name: "on-disk", store });
+  const expected = await digestAt(machine, 2 * BUDGET);
+  await manager.restore(checkpoint, { into: machine });
+  assert.is(machine.instructions, BUDGET);
+  const used = machine.view.frames;
+  await manager.suspend(machine);
+  assert.is(manager.state(machine).keptIn, "a store");
+  assert.equal(
+    snapshots.list().map(({ name }) => name),
+    ["on-disk", "suspended"],
+  );
+  // its empty table, and the logs of what it writes
+  assert.ok(machine.view.frames < used / 2, `${machine.view.frames} of ${used} frames`);
+  await manager.resume(machine);
+  assert.is(await digestAt(machine, 2 * BUDGET), expected);
+  const { machine: twin } = await manager.restore(checkpoint, { host, identity: "same" });
+  twin.resume();
+  assert.is(await digestAt(twin, 2 * BUDGET), expected);
+  await snapshots.quiet();
+  await checkpoint.release();
+  await turns(40);
+  assert.equal(snapshots.list(), [], "what nobody reads any more is removed");
+});
 
 test("a terminated machine is restored as another incarnation, paused", async () => {
   const host = await simHost();
