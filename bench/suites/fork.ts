@@ -3,9 +3,9 @@
  * copy of the same memory, QEMU's savevm and loadvm, v86's states.
  *
  * Used by run.
- * Holds   the guest runs while it is forked: each fork comes between two of its slices, and is timed
- *         from the call to the child, ready to run. The copy is of the pages that the guest uses, in
- *         the same rounds. Heap is counted after collections, over all children at once.
+ * Holds   the guest runs while it is forked: each fork comes between two of its slices, and is
+ *         timed from the call to the child, ready to run. The copy is of the pages that the guest
+ *         uses, in the same rounds. Heap is counted after collections, over all children at once.
  */
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
