@@ -5,12 +5,19 @@
  * Used by tests of what is durable when.
  * Holds   a crash keeps any part of what was written since a file's last sync, by sectors of 512
  *         bytes, and any part of what was done to the names of a folder since that was synced. It
- *         happens before the nth operation that changes something, and all later ones fail.
+ *         happens before the nth operation that changes something, and all later ones fail. A sync
+ *         takes its time: who does not wait for it is ahead of it.
  */
 import { VmError } from "../../errors.ts";
 import type { StoreDirectory, StoreFile, StoreLock } from "../contract.ts";
 
 const SECTOR_BYTES = 512;
+/** Turns of the microtask queue that a sync takes. */
+const SYNC_TURNS = 100;
+
+async function takeTime(): Promise<void> {
+  for (let turn = 0; turn < SYNC_TURNS; turn++) await undefined;
+}
 
 /** Where chance comes from: seeded. */
 export interface Chance {
@@ -43,7 +50,8 @@ function put(bytes: Uint8Array, { offset, bytes: added }: Write): Uint8Array {
 class Inode {
   durable: Uint8Array;
   now: Uint8Array;
-  writes: Write[] = [];
+  /** Null: the file was emptied. */
+  writes: (Write | null)[] = [];
 
   constructor(bytes: Uint8Array) {
     this.durable = bytes;
@@ -56,6 +64,11 @@ class Inode {
     this.now = put(this.now, write);
   }
 
+  empty(): void {
+    this.writes.push(null);
+    this.now = new Uint8Array(0);
+  }
+
   sync(): void {
     this.durable = this.now.slice();
     this.writes = [];
@@ -64,7 +77,12 @@ class Inode {
   /** What is there after a crash. */
   crashed(chance: Chance): Uint8Array {
     let bytes: Uint8Array = this.durable.slice();
-    for (const { offset, bytes: all } of this.writes) {
+    for (const write of this.writes) {
+      if (write === null) {
+        if (chance.chance(50)) bytes = new Uint8Array(0);
+        continue;
+      }
+      const { offset, bytes: all } = write;
       for (let at = 0; at < all.length; ) {
         const end = Math.min(all.length, at + SECTOR_BYTES - ((offset + at) % SECTOR_BYTES));
         if (chance.chance(50)) {
@@ -207,6 +225,7 @@ export class SimDirectory implements StoreDirectory {
         inode.write(offset, bytes);
       },
       sync: async () => {
+        await takeTime();
         this.#step(`sync ${path}`);
         inode.sync();
       },
@@ -228,8 +247,11 @@ export class SimDirectory implements StoreDirectory {
 
   async create(path: string): Promise<StoreFile> {
     this.#step(`create ${path}`);
-    const inode = new Inode(new Uint8Array(0));
-    this.#change({ kind: "link", path, inode });
+    const there = this.#names.get(path);
+    const inode = there ?? new Inode(new Uint8Array(0));
+    // one that is there is emptied: its name stays the same file's
+    if (there === undefined) this.#change({ kind: "link", path, inode });
+    else inode.empty();
     return this.#file(path, inode);
   }
 
@@ -245,6 +267,7 @@ export class SimDirectory implements StoreDirectory {
   }
 
   async sync(folder: string): Promise<void> {
+    await takeTime();
     this.#step(`sync folder ${folder}`);
     const left: NameChange[] = [];
     for (const change of this.#changes) {

@@ -69,7 +69,8 @@ export class SnapshotWriter implements StoreWriter {
 
   #columns(region: number, page: number): ColumnsBuilder {
     this.#check();
-    if (!(region >= 0 && region < REGIONS_MAX && page >= 0 && page < NOWHERE)) {
+    const areWhole = region >>> 0 === region && page >>> 0 === page;
+    if (!areWhole || region >= REGIONS_MAX || page >= NOWHERE) {
       const accepted = `accepted are regions below ${REGIONS_MAX} and pages below ${NOWHERE}`;
       throw new VmError("bad-argument", `page ${page} of region ${region}: ${accepted}`);
     }
