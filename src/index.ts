@@ -180,9 +180,10 @@ export type { SnapshotFacts } from "./snapshot/facts.ts";
 export type { Inspection } from "./snapshot/inspect.ts";
 export type { SnapshotJob } from "./snapshot/jobs.ts";
 export type { Annotation, MergeOptions, PruneOptions, RemoveOptions } from "./snapshot/keep.ts";
-export { CHAIN_MAX, type Creation } from "./snapshot/make.ts";
+export type { Creation } from "./snapshot/make.ts";
 export { type ManagerOptions, SnapshotManager } from "./snapshot/manager.ts";
 export {
+  CHAIN_MAX,
   type Compaction,
   type Compression,
   type Damage,

@@ -17,15 +17,18 @@ import { blocksOf, isWholeDisk } from "./disks.ts";
 import { saveFacts } from "./facts.ts";
 import type { DiskMarks, History } from "./history.ts";
 import type { Parts } from "./parts.ts";
-
 import type { Kept } from "./shelf.ts";
+import { CHAIN_MAX } from "./store/index.ts";
 import { Pace } from "./throttle.ts";
 import { gather, union } from "./track.ts";
 import { type AbsentPage, RAM_REGION, writeCapture } from "./write-behind.ts";
 
-/** Snapshots in a chain. */
-export const CHAIN_MAX = 32;
 const PAGE_BYTES = 4096;
+/**
+ * Bytes of writable disks up to which a durable snapshot is kept in memory, too: a frozen disk keeps
+ * every block that the guest overwrites.
+ */
+const DISK_BYTES_MAX = 16 << 20;
 const ID_BYTES = 16;
 
 /** A snapshot that is being written. */
@@ -145,6 +148,12 @@ function absentOf(machine: Machine, root: RetainedRoot): AbsentPage {
   };
 }
 
+/** True when keeping it costs frames and little else. */
+function isCheap({ disks }: MachineCapture): boolean {
+  const writable = disks.filter(({ isReadOnly }) => !isReadOnly);
+  return writable.reduce((sum, { bytes }) => sum + bytes, 0) <= DISK_BYTES_MAX;
+}
+
 /** What it is at the moment of its capture; sizes are those of what may have to be written. */
 function snapshotOf(
   machine: Machine,
@@ -186,8 +195,9 @@ export function beginSnapshot(machine: Machine, options: CreateOptions, parts: P
   const intent = intentOf(options.type, history, machine.name, parts);
   const beganMs = parts.platform.monotonicMs();
   const taken = take(machine, history, intent, parts);
-  const pauseMs = parts.platform.monotonicMs() - beganMs;
   const { capture } = taken;
+  const absent = absentOf(machine, capture.root);
+  const pauseMs = parts.platform.monotonicMs() - beganMs;
   const snapshot = snapshotOf(machine, name, options, intent, taken, parts);
   const kept: Kept = {
     snapshot,
@@ -195,7 +205,7 @@ export function beginSnapshot(machine: Machine, options: CreateOptions, parts: P
     via: intent.type === "differential" ? (history.base?.via ?? null) : null,
     disks: machine.config.disks,
     isAllOfDisks: taken.isAllOfDisks,
-    absent: absentOf(machine, capture.root),
+    absent,
     origin: options.origin ?? null,
     isDurable: false,
   };
@@ -211,7 +221,8 @@ export function beginSnapshot(machine: Machine, options: CreateOptions, parts: P
       throw error;
     }
     history.kept(snapshot.id, intent.isWhole, marksOf(capture));
-    parts.shelf.put({ ...kept, isDurable: !isCow });
+    if (isCow || isCheap(capture)) parts.shelf.put({ ...kept, isDurable: !isCow });
+    else capture.release();
     const totalMs = parts.platform.monotonicMs() - beganMs;
     return { ...parts.get(snapshot.id), pauseMs, totalMs };
   });

@@ -40,9 +40,9 @@ const create = command({
   details: `
 The guest stands still only while tables are copied; pages are written behind. full holds every page
 that is not zero; incremental what changed since the snapshot that the machine stands on;
-differential what changed since the last full one; cow stays in memory and is
-written when another one builds on it. Without --type: incremental where that is possible,
-else full. With --background the command ends when the guest runs on; \`snapshot progress VM --wait\` waits
+differential what changed since the last full one; cow stays in memory and is written when another
+one builds on it. Without --type: incremental where that is possible, else full. With --background
+the command ends when the guest runs on; \`snapshot progress VM --wait\` waits
 for the rest.`,
   parameters: [VM, { name: "NAME", kind: "text", help: "default snap-N", isOptional: true }],
   options: {
