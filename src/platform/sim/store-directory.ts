@@ -12,11 +12,12 @@ import { VmError } from "../../errors.ts";
 import type { StoreDirectory, StoreFile, StoreLock } from "../contract.ts";
 
 const SECTOR_BYTES = 512;
-/** Turns of the microtask queue that a sync takes. */
+/** Turns of the microtask queue that a sync takes, and bytes for each more of them. */
 const SYNC_TURNS = 100;
+const SYNC_BYTES = 64;
 
-async function takeTime(): Promise<void> {
-  for (let turn = 0; turn < SYNC_TURNS; turn++) await undefined;
+async function takeTime(bytes: number): Promise<void> {
+  for (let turn = -SYNC_TURNS; turn < bytes / SYNC_BYTES; turn++) await undefined;
 }
 
 /** Where chance comes from: seeded. */
@@ -225,7 +226,7 @@ export class SimDirectory implements StoreDirectory {
         inode.write(offset, bytes);
       },
       sync: async () => {
-        await takeTime();
+        await takeTime(inode.now.length);
         this.#step(`sync ${path}`);
         inode.sync();
       },
@@ -267,7 +268,7 @@ export class SimDirectory implements StoreDirectory {
   }
 
   async sync(folder: string): Promise<void> {
-    await takeTime();
+    await takeTime(0);
     this.#step(`sync folder ${folder}`);
     const left: NameChange[] = [];
     for (const change of this.#changes) {
