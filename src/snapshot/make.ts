@@ -25,8 +25,8 @@ import { type AbsentPage, RAM_REGION, writeCapture } from "./write-behind.ts";
 
 const PAGE_BYTES = 4096;
 /**
- * Bytes of writable disks up to which a durable snapshot is kept in memory, too: a frozen disk keeps
- * every block that the guest overwrites.
+ * Bytes of writable disks up to which a durable snapshot is kept in memory, too: a frozen disk
+ * keeps every block that the guest overwrites.
  */
 const DISK_BYTES_MAX = 16 << 20;
 const ID_BYTES = 16;
