@@ -4,8 +4,8 @@
  * where it was, takes pages away and brings them back. The guest must not notice.
  *
  * Used by sharing.test.ts.
- * Holds   each thing is checked on the spot: the root diff equals the dirty log, a child is what its
- *         parent was, a machine that went back is what it was.
+ * Holds   each thing is checked on the spot: the root diff equals the dirty log, a child is what
+ *         its parent was, a machine that went back is what it was.
  */
 import * as assert from "uvu/assert";
 import { KIND_BASE, KIND_FRAME, KIND_ZERO } from "../../assembly/layout.ts";
