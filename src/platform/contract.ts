@@ -2,7 +2,8 @@
  * contract: the one door through which time, randomness and the outside world enter.
  *
  * Owns    the types only. Implemented by node/platform.ts, sim/platform.ts and a browser's; those
- *         of a store's files by node/store-directory.ts, memory-directory.ts, sim/store-directory.ts.
+ *         of a store's files by node/store-directory.ts, memory-directory.ts and
+ *         sim/store-directory.ts.
  * Holds   nothing else in src/ asks a clock, a random source or an event loop for anything.
  */
 
