@@ -204,6 +204,12 @@ test("a hook that vetoes, throws or is late keeps the state; one that agrees doe
   assert.is(machine.state, "running");
   assert.ok(manager.hooks.remove(veto));
 
+  const others = manager.hooks.before(() => ({ veto: "not mine" }), { machine: "another" });
+  await manager.pause(machine);
+  await manager.resume(machine);
+  assert.equal(manager.hooks.list(machine.name), []);
+  manager.hooks.remove(others);
+
   const cause = new Error("broken");
   const broken = manager.hooks.before(async () => {
     throw cause;

@@ -104,6 +104,40 @@ test("a store that fails leaves the machine running, and nothing kept", async ()
   assert.is(manager.state(machine).keptIn, null);
 });
 
+test("what is kept of a suspended machine goes with it", async () => {
+  const host = await simHost();
+  const manager = new VmLifecycleManager(host);
+  const memory = new MemoryStore(host.platform);
+  for (const end of ["dispose", "terminate", "resume"] as const) {
+    let drops = 0;
+    const counting: StateStore = {
+      where: "memory",
+      isApart: true,
+      keep: async (one, options) => {
+        const kept = await memory.keep(one, options);
+        const { awake, revert, make } = kept;
+        const drop = async () => void drops++;
+        return {
+          bytes: kept.bytes,
+          awake: awake.bind(kept),
+          revert: revert.bind(kept),
+          make: make.bind(kept),
+          drop,
+        };
+      },
+    };
+    const machine = worker(host);
+    await manager.start(machine);
+    await manager.suspend(machine, { store: counting });
+    assert.is(drops, 0);
+    if (end === "dispose") machine.dispose();
+    else await manager[end](machine);
+    assert.is(drops, 1, end);
+    machine.dispose();
+    assert.is(drops, 1, end);
+  }
+});
+
 test("a cancelled suspension leaves the machine running", async () => {
   const host = await simHost();
   const manager = new VmLifecycleManager(host);
