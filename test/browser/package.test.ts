@@ -3,7 +3,7 @@
  * and in a worker, and every machine there has the digest that it has in Node.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -60,7 +60,8 @@ function makeProject(): string {
   const packed = JSON.parse(execFileSync("npm", pack, { encoding: "utf8" }));
   execFileSync("tar", ["xf", join(folder, packed[0].filename), "-C", modules]);
   execFileSync("mv", [join(modules, "package"), join(modules, "rivulet")]);
-  for (const name of ["@assemblyscript/loader", "@noble/hashes", "fflate"]) {
+  const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+  for (const name of Object.keys(dependencies)) {
     mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(resolve("node_modules", name), join(modules, name));
   }
