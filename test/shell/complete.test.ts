@@ -22,8 +22,8 @@ test("families, commands, aliases, options, choices, machines, guests, files, va
   const cases: readonly [string, readonly string[]][] = [
     ["v", ["version", "vm"]],
     ["l", ["ll"]],
-    ["vm st", ["start", "stop"]],
-    ["vm s", ["screendump", "send-key", "set", "start", "stop"]],
+    ["vm st", ["start", "state", "stats", "stop"]],
+    ["vm s", ["screendump", "send-key", "set", "start", "state", "stats", "stop", "suspend"]],
     ["vm start ", ["web"]],
     ["go ", ["web"]],
     ["vm start web --p", ["--paused"]],
@@ -47,7 +47,7 @@ test("families, commands, aliases, options, choices, machines, guests, files, va
 });
 
 test("what is completed is the last word as typed, and a whole word gets a blank", async () => {
-  assert.equal(await complete("vm sta", shell), [["start "], "sta"]);
+  assert.equal(await complete("vm star", shell), [["start "], "star"]);
   assert.equal(await complete("source 'mach", shell), [["machines.rv "], "'mach"]);
 });
 
