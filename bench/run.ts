@@ -1,6 +1,6 @@
 /**
- * run: the bench command: `npm run bench -- hart boot embed core memory fork [--pairs N]
- * [--minutes N] [--only RE] [--json]`.
+ * run: the bench command: `npm run bench -- [SUITE]... [--pairs N] [--minutes N] [--only RE]
+ * [--json]`.
  *
  * Results on stdout (a table, or a line of JSON per case), progress on stderr. Exit status 0 when
  * every promise is kept, 1 when one is short or a run failed, 2 for usage. SPECIFICATION.md lists
@@ -18,9 +18,10 @@ import { embedSuite } from "./suites/embed.ts";
 import { forkSuite } from "./suites/fork.ts";
 import { hartSuite } from "./suites/hart.ts";
 import { memorySuite } from "./suites/memory.ts";
+import { snapshotSuite } from "./suites/snapshot.ts";
 import { MissingTool, qemuVersion } from "./toolchain.ts";
 
-const SUITES = ["hart", "boot", "embed", "core", "memory", "fork"] as const;
+const SUITES = ["hart", "boot", "embed", "core", "memory", "fork", "snapshot"] as const;
 type Suite = (typeof SUITES)[number];
 
 const USAGE = `usage: npm run bench -- [SUITE]... [--pairs N] [--minutes N] [--only RE] [--json]
@@ -101,6 +102,7 @@ async function results({ suites, plan }: Request, progress: Progress): Promise<C
   for (const suite of suites) {
     if (suite === "core") all.push(...(await coreSuite(plan, progress)));
     if (suite === "memory") all.push(...(await memorySuite(plan, progress)));
+    if (suite === "snapshot" && guest) all.push(...(await snapshotSuite(guest, plan, progress)));
     if (suite === "fork" && guest) all.push(...(await forkSuite(guest, plan, progress)));
     if (suite === "embed") all.push(...(await embedSuite(guest, plan, progress)));
     if (suite === "hart") all.push(...(await hartSuite(plan, progress)));
