@@ -78,6 +78,7 @@ export class MachineView extends BlockView {
   readonly memory: MemoryView;
   readonly ramPages: number;
   #isGone = false;
+  #pagesReverted = 0;
 
   private constructor(core: Core, address: number, ramPages: number, hartCount: number) {
     super(core, address);
@@ -153,7 +154,13 @@ export class MachineView extends BlockView {
     if (root.core !== this.core || root.ramPages !== this.ramPages) {
       throw new VmError("bad-argument", "a root of the same host and of equal RAM can be taken");
     }
-    return this.core.exports.machineRevert(this.address, root.handle) >>> 0;
+    this.#pagesReverted = this.core.exports.machineRevert(this.address, root.handle) >>> 0;
+    return this.#pagesReverted;
+  }
+
+  /** What the last `revertTo` returned. */
+  get pagesReverted(): number {
+    return this.#pagesReverted;
   }
 
   /**

@@ -313,7 +313,11 @@ export class Plic implements Device {
       reader.refuse(`holds ${tooHigh} where at most ${PRIORITY_MAX} is possible`);
     }
     if (priorities[0] !== 0) reader.refuse("gives source 0 a priority");
-    const takeWords = () => Uint32Array.from(WORD_MASKS, (mask) => reader.u32() & mask);
+    const takeWords = () => {
+      const words = new Uint32Array(WORDS);
+      for (let at = 0; at < WORDS; at++) words[at] = reader.u32() & WORD_MASKS[at];
+      return words;
+    };
     const levels = takeWords();
     const pending = takeWords();
     const serving = takeWords();

@@ -112,9 +112,9 @@ export class SectionReader {
     if (!isKnown || section.version > version) {
       this.refuse(`has version ${section.version}, 1 to ${version} are read`);
     }
-    const found = this.bytes(TAG_BYTES);
-    if (found.some((byte, index) => byte !== tag.charCodeAt(index))) {
-      this.refuse(`holds no ${tag} state`);
+    const at = this.#take(TAG_BYTES);
+    for (let index = 0; index < TAG_BYTES; index++) {
+      if (this.#bytes[at + index] !== tag.charCodeAt(index)) this.refuse(`holds no ${tag} state`);
     }
   }
 

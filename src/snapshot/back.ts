@@ -6,7 +6,6 @@
  *         has to be read of RAM is read before, beside it. What fails leaves the machine as it was.
  */
 import type { MachineView } from "../core/machine-view.ts";
-import type { RetainedRoot } from "../core/root.ts";
 import { MachineDisk, type SavedDisk } from "../device/block/disk.ts";
 import type { SavedMachine } from "../machine/capture.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -35,7 +34,7 @@ export function marksNow(machine: Machine): DiskMarks {
 
 /** The machine as snapshot `id` is now: what changes next is counted from there. */
 export function stands(machine: Machine, id: string, marks: DiskMarks, parts: Parts): void {
-  parts.history(machine).became(id, baseOf(parts.list(), id), marks);
+  parts.history(machine).became(id, baseOf(parts.find, id), marks);
 }
 
 /** Null when it is not known where the machine stands. */
@@ -56,35 +55,19 @@ async function differenceTo(
 /** A way back: what the machine becomes, and what to do when it has. */
 interface Way {
   readonly saved: SavedMachine;
-  /** Pages of RAM that changed, once `saved` is taken. */
-  readonly pages: () => number;
   /** Of the disks afterwards; null: they are to be asked. */
   readonly marks: DiskMarks | null;
   readonly isRemapped: boolean;
   end(): void;
 }
 
-/** RAM of `root`, and how many pages that changes. */
-function ramOf(root: RetainedRoot): { fill(view: MachineView): void; pages(): number } {
-  let pages = 0;
-  return {
-    fill: (view) => {
-      pages = view.revertTo(root);
-    },
-    pages: () => pages,
-  };
-}
-
 /** By frames that are still here. */
 function wayInMemory(id: string, parts: Parts): Way | null {
   const kept = parts.shelf.get(id);
   if (kept === undefined) return null;
-  const { shape, sections, wallMs, disks, root } = kept.capture;
-  const { fill, pages } = ramOf(root);
   return {
-    saved: { shape, sections, wallMs, disks, fill },
-    pages,
-    marks: disks.map(({ mark }) => mark),
+    saved: kept.capture,
+    marks: kept.capture.disks.map(({ mark }) => mark),
     isRemapped: true,
     end: () => {},
   };
@@ -117,11 +100,9 @@ async function wayFromStore(
     });
     const staging = { view, shape, reader, pages, shed };
     const root = await parts.withSpare(() => stageRoot(staging, pace));
-    const ram = ramOf(root);
-    const { fill } = ram;
+    const fill = (view: MachineView) => void view.revertTo(root);
     return {
       saved: { shape: facts.shape, sections: own, wallMs: facts.wallMs, disks, fill },
-      pages: ram.pages,
       marks: null,
       isRemapped: false,
       end() {
@@ -167,8 +148,9 @@ export async function revertMachine(
       const beganMs = parts.platform.monotonicMs();
       await take(machine, way, options.clock ?? "resume");
       const pauseMs = parts.platform.monotonicMs() - beganMs;
+      const pages = machine.view.pagesReverted;
       stands(machine, snapshot.id, way.marks ?? marksNow(machine), parts);
-      return { snapshot, pages: way.pages(), isRemapped: way.isRemapped, pauseMs };
+      return { snapshot, pages, isRemapped: way.isRemapped, pauseMs };
     } finally {
       way.end();
     }

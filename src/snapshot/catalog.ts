@@ -60,10 +60,18 @@ export function chainOf(all: readonly Snapshot[], id: string): Snapshot[] {
   return chain;
 }
 
-/** Id of the full snapshot that one stands on, itself perhaps. */
-export function baseOf(all: readonly Snapshot[], id: string): string | null {
-  const first = chainOf(all, id).findLast(({ type, parent }) => type === "full" || parent === null);
-  return first?.id ?? null;
+/**
+ * Id of the full snapshot that one stands on, itself perhaps; null when it is not there. Asks for
+ * those of its chain alone.
+ */
+export function baseOf(find: (id: string) => Snapshot | undefined, id: string): string | null {
+  const seen = new Set<string>();
+  for (let one = find(id); one !== undefined && !seen.has(one.id); ) {
+    if (one.type === "full" || one.parent === null) return one.id;
+    seen.add(one.id);
+    one = find(one.parent);
+  }
+  return null;
 }
 
 /** Throws "bad-argument" for a name that is none, or that another one of the machine has. */

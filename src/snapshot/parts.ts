@@ -70,6 +70,16 @@ export class Parts {
     return shown(this.store.get(id), kept !== undefined);
   }
 
+  /** One that can be used, or undefined. */
+  readonly find = (id: string): Snapshot | undefined => {
+    try {
+      return this.get(id);
+    } catch (error) {
+      if (error instanceof VmError) return;
+      throw error;
+    }
+  };
+
   /** Lazily restored machines have all of their memory: nothing of a chain is read for it. */
   async quiet(): Promise<void> {
     await Promise.all(this.filling);

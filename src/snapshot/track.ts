@@ -73,7 +73,7 @@ export class ChangeTrack {
 
   /** The machine differs from a new reference by `pages` and by nothing else. */
   restart(pages: Uint32Array = NONE): void {
-    gather(this.#log.take());
+    for (const _batch of this.#log.take()); // marked clean as they are taken
     this.#taken = pages;
   }
 

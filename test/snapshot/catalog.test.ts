@@ -80,11 +80,14 @@ test("an id is found whole or by its beginning, when that is one's alone", () =>
 test("chains go from the first to the one, and to the full one that it stands on", () => {
   const ids = chainOf(ALL, "cccc5555").map(({ id }) => id);
   assert.equal(ids, ["aaaa1111", "aaaa2222", "aaaa4444", "cccc5555"]);
-  assert.is(baseOf(ALL, "cccc5555"), "aaaa4444");
-  assert.is(baseOf(ALL, "aaaa2222"), "aaaa1111");
-  assert.is(baseOf(ALL, "nobody"), null);
+  const base = (all: readonly Snapshot[], id: string) =>
+    baseOf((wanted) => all.find((one) => one.id === wanted), id);
+  assert.is(base(ALL, "cccc5555"), "aaaa4444");
+  assert.is(base(ALL, "aaaa2222"), "aaaa1111");
+  assert.is(base(ALL, "nobody"), null);
   const circle = [snapshot("x", { parent: "y" }), snapshot("y", { parent: "x" })];
   assert.is(chainOf(circle, "x").length, 2, "a circle ends");
+  assert.is(base(circle, "x"), null);
 });
 
 test("lists are oldest first, parents before children of the same moment", () => {

@@ -16,13 +16,15 @@ interface Counted {
   readonly version: number;
   /** Bytes of slots that one snapshot alone points to, by id. */
   readonly unique: ReadonlyMap<string, number>;
+  /** Pages that a snapshot holds itself and that are not zeros, by id; of those asked for. */
+  readonly pages: Map<string, number>;
 }
 
 const counted = new WeakMap<StoreState, Counted>();
 
-function uniqueBytes(state: StoreState): ReadonlyMap<string, number> {
+function count(state: StoreState): Counted {
   const known = counted.get(state);
-  if (known?.version === state.version) return known.unique;
+  if (known?.version === state.version) return known;
   const ids = [...state.manifests.keys()];
   const sums = new Float64Array(ids.length);
   const owners = state.owners((held, snapshot) => {
@@ -36,16 +38,19 @@ function uniqueBytes(state: StoreState): ReadonlyMap<string, number> {
     }
   }
   const unique = new Map(ids.map((id, at) => [id, sums[at]]));
-  counted.set(state, { version: state.version, unique });
-  return unique;
+  const now = { version: state.version, unique, pages: new Map() };
+  counted.set(state, now);
+  return now;
 }
 
-/** Pages that a snapshot holds itself and that are not zeros. */
-function ownPages({ regions }: Manifest): number {
-  let pages = 0;
+function ownPages({ id, regions }: Manifest, known: Counted["pages"]): number {
+  let pages = known.get(id);
+  if (pages !== undefined) return pages;
+  pages = 0;
   for (const { segments } of regions.values()) {
     for (const segment of segments) if (segment !== NOWHERE) pages++;
   }
+  known.set(id, pages);
   return pages;
 }
 
@@ -55,7 +60,8 @@ export function describe(state: StoreState, id: string): StoredSnapshot {
   const manifest = chain[0];
   const { name, machine, type, parent, createdMs, ticks, instructions, digest } = manifest;
   const { labels, notes, sections, writtenBytes } = manifest;
-  const pages = ownPages(manifest);
+  const counts = count(state);
+  const pages = ownPages(manifest, counts.pages);
   const sectionBytes = sections.reduce((sum, { bytes }) => sum + bytes.length, 0);
   return {
     ...{ id, name, machine, type, parent, createdMs, ticks, instructions, digest },
@@ -63,7 +69,7 @@ export function describe(state: StoreState, id: string): StoredSnapshot {
     level: chain.length,
     bytes: {
       logical: pages * PAGE_BYTES + sectionBytes,
-      unique: uniqueBytes(state).get(id) ?? 0,
+      unique: counts.unique.get(id) ?? 0,
       onDisk: writtenBytes + (state.fileBytes.get(id) ?? 0),
     },
   };
