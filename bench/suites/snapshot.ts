@@ -18,6 +18,7 @@ import {
   openStoreDirectory,
   SnapshotManager,
   SnapshotStore,
+  type StoreDirectory,
 } from "../../src/node.ts";
 import { readWholeFile } from "../../src/platform/node/files.ts";
 import type { LinuxGuest } from "../contenders.ts";
@@ -152,10 +153,43 @@ async function writeMs(folder: string, bytes: number): Promise<number> {
   return ms;
 }
 
+/** A directory that counts reads of its files. */
+class CountedDirectory {
+  readonly directory: StoreDirectory;
+  reads = 0;
+
+  constructor(directory: StoreDirectory) {
+    this.directory = new Proxy(directory, {
+      get: (target, name) => {
+        const own = Reflect.get(target, name);
+        if (typeof own !== "function") return own;
+        return name === "open" ? (path: string) => this.#open(path) : own.bind(target);
+      },
+    });
+    this.#open = (path) => {
+      const file = directory.open(path);
+      const read = (offset: number, target: Uint8Array) => {
+        this.reads++;
+        return file.read(offset, target);
+      };
+      return new Proxy(file, {
+        get: (_, name) => {
+          const own = Reflect.get(file, name);
+          if (name === "read") return read;
+          return typeof own === "function" ? own.bind(file) : own;
+        },
+      });
+    };
+  }
+
+  readonly #open: StoreDirectory["open"];
+}
+
 interface Bench {
   readonly running: Running;
   readonly manager: SnapshotManager;
   readonly folder: string;
+  readonly counted: CountedDirectory;
   readonly rivals: Rivals;
   readonly plan: Plan;
   readonly progress: Progress;
@@ -225,7 +259,8 @@ async function full(bench: Bench): Promise<CaseResult[]> {
 }
 
 async function incremental(bench: Bench): Promise<CaseResult[]> {
-  await bench.manager.create(bench.running.machine, { type: "full", digest: false });
+  const { manager, running } = bench;
+  const base = await manager.create(running.machine, { type: "full", digest: false });
   // a chain has 32 levels
   const plan = { ...bench.plan, pairs: Math.min(bench.plan.pairs, LEVELS_MAX - 1) };
   const found = await saves({ ...bench, plan }, "incremental", SMALL);
@@ -236,7 +271,29 @@ async function incremental(bench: Bench): Promise<CaseResult[]> {
     }),
     // 5 ms beside what the bytes take
     total("incremental total less 5 ms", found, 5, 1.2),
+    await loads(bench, base.id),
   ];
+}
+
+/** Reads of files per page of the snapshot at the end of a full chain, over those of its first. */
+async function loads({ running, manager, counted }: Bench, first: string): Promise<CaseResult> {
+  let last = manager.current(running.machine);
+  while (last !== null && last.level < LEVELS_MAX) {
+    await running.do("date > /tmp/now");
+    last = await manager.create(running.machine, { type: "incremental", digest: false });
+  }
+  const perPage = async (id: string) => {
+    const reader = await manager.store.reader(id);
+    const target = new Uint8Array(PAGE_BYTES);
+    const pages = reader.pages(0);
+    const before = counted.reads;
+    for (const page of pages) await reader.read(0, page, target);
+    await reader.close();
+    return (counted.reads - before) / pages.length;
+  };
+  const values = [(await perPage(last?.id ?? first)) / (await perPage(first))];
+  const name = `loads per page, depth ${last?.level} over 1`;
+  return promised({ case: name, unit: "ratio", values, must: 1, aim: 1 });
 }
 
 /** Back to where it was after 704 KiB were dirtied. */
@@ -378,13 +435,13 @@ export async function snapshotSuite(
   const rivals = await measureRivals(guest, progress);
   const folder = mkdtempSync(join(process.env["TMPDIR"] ?? tmpdir(), "rivulet-snapshots-"));
   const running = await Running.boot(guest);
-  const directory = await openStoreDirectory(join(folder, "store"));
-  const store = await SnapshotStore.open(directory, { platform: running.host.platform });
+  const counted = new CountedDirectory(await openStoreDirectory(join(folder, "store")));
+  const store = await SnapshotStore.open(counted.directory, { platform: running.host.platform });
   const manager = new SnapshotManager(store, { host: running.host });
   try {
     const all: CaseResult[] = [];
     for (const [, measure] of wanted) {
-      all.push(...(await measure({ running, manager, folder, rivals, plan, progress })));
+      all.push(...(await measure({ running, manager, folder, counted, rivals, plan, progress })));
     }
     return all;
   } finally {

@@ -140,7 +140,13 @@ export function segmentsOf(regions: Regions): readonly number[] {
   const known = segmentsKnown.get(regions);
   if (known !== undefined) return known;
   const all = new Set<number>();
-  for (const { segments } of regions.values()) for (const segment of segments) all.add(segment);
+  for (const { segments } of regions.values()) {
+    let last = NOWHERE;
+    for (const segment of segments) {
+      if (segment !== last) all.add(segment);
+      last = segment;
+    }
+  }
   all.delete(NOWHERE);
   const sorted = [...all].sort((a, b) => a - b);
   segmentsKnown.set(regions, sorted);

@@ -9,7 +9,7 @@
 /** Segment of a page of zeros. */
 export const NOWHERE = 0xffffffff;
 
-/** Places of the pages of one region. */
+/** Places of the pages of one region. Nobody changes them: several may hold the same ones. */
 export interface PageColumns {
   readonly pages: Uint32Array;
   readonly segments: Uint32Array;
@@ -109,6 +109,7 @@ export function isSamePlace(a: PageColumns, atA: number, b: PageColumns, atB: nu
 
 /** What `top` makes of `base`. `isFirst`: nothing lies below, so that pages of zeros go. */
 export function overlay(base: PageColumns, top: PageColumns, isFirst: boolean): PageColumns {
+  if (top.pages.length === 0 && !(isFirst && base.segments.includes(NOWHERE))) return base;
   const built = new ColumnsBuilder();
   walkBoth(base, top, (page, atBase, atTop) => {
     const from = atTop >= 0 ? top : base;
