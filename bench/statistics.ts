@@ -63,13 +63,13 @@ export function geometricMean(values: readonly number[]): number {
  * range.
  */
 export function medianRanks(count: number): { low: number; high: number } {
-  let term = 0.5 ** count; // P(0 heads); count <= 1000 keeps it above the smallest double
-  let sum = term;
+  let term = count * Math.log(0.5); // of P(0 heads), its logarithm: it may be below any double
+  let sum = Math.exp(term);
   let low = 0;
   for (let heads = 1; sum <= 0.025; heads++) {
     low = heads;
-    term = (term * (count - heads + 1)) / heads;
-    sum += term;
+    term += Math.log((count - heads + 1) / heads);
+    sum += Math.exp(term);
   }
   return low === 0 ? { low: 1, high: count } : { low, high: count + 1 - low };
 }

@@ -48,9 +48,9 @@ const WRITE_BYTES = 4 * MEBIBYTE;
 /** 704 KiB, as in-VMM fuzzing resets. */
 const REVERT_PAGES = 176;
 const LEVELS_MAX = 32;
-/** Of the run with tracking: between two harvests, and in all. */
-const HARVEST_INSTRUCTIONS = 10_000_000;
-const TRACKED_INSTRUCTIONS = 150_000_000;
+/** Of the run with tracking: between two harvests (a tenth of a second or so), and in all. */
+const HARVEST_INSTRUCTIONS = 50_000_000;
+const TRACKED_INSTRUCTIONS = 300_000_000;
 
 /** What the rivals take, in milliseconds; nothing without their programs. */
 interface Rivals {
