@@ -34,7 +34,11 @@ export function marksNow(machine: Machine): DiskMarks {
 
 /** The machine as snapshot `id` is now: what changes next is counted from there. */
 export function stands(machine: Machine, id: string, marks: DiskMarks, parts: Parts): void {
-  parts.history(machine).became(id, baseOf(parts.find, id), marks);
+  const history = parts.history(machine);
+  const { base } = history;
+  // once more to the same one: what it stands on is known
+  const below = base?.via === id ? base.id : baseOf(parts.find, id);
+  history.became(id, below, marks);
 }
 
 /** Null when it is not known where the machine stands. */

@@ -16,8 +16,8 @@ interface Counted {
   readonly version: number;
   /** Bytes of slots that one snapshot alone points to, by id. */
   readonly unique: ReadonlyMap<string, number>;
-  /** Pages that a snapshot holds itself and that are not zeros, by id; of those asked for. */
-  readonly pages: Map<string, number>;
+  /** What `describe` said, by id. */
+  readonly described: Map<string, StoredSnapshot>;
 }
 
 const counted = new WeakMap<StoreState, Counted>();
@@ -38,39 +38,41 @@ function count(state: StoreState): Counted {
     }
   }
   const unique = new Map(ids.map((id, at) => [id, sums[at]]));
-  const now = { version: state.version, unique, pages: new Map() };
+  const now = { version: state.version, unique, described: new Map() };
   counted.set(state, now);
   return now;
 }
 
-function ownPages({ id, regions }: Manifest, known: Counted["pages"]): number {
-  let pages = known.get(id);
-  if (pages !== undefined) return pages;
-  pages = 0;
+/** Pages that a snapshot holds itself and that are not zeros. */
+function ownPages({ regions }: Manifest): number {
+  let pages = 0;
   for (const { segments } of regions.values()) {
     for (const segment of segments) if (segment !== NOWHERE) pages++;
   }
-  known.set(id, pages);
   return pages;
 }
 
 /** One that can be used. Throws "not-found", "bad-file". */
 export function describe(state: StoreState, id: string): StoredSnapshot {
+  const { unique, described } = count(state);
+  const known = described.get(id);
+  if (known !== undefined) return known;
   const chain = state.chainOf(id);
   const manifest = chain[0];
   const { name, machine, type, parent, createdMs, ticks, instructions, digest } = manifest;
   const { labels, notes, sections, writtenBytes } = manifest;
-  const counts = count(state);
-  const pages = ownPages(manifest, counts.pages);
+  const pages = ownPages(manifest);
   const sectionBytes = sections.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  return {
+  const one = {
     ...{ id, name, machine, type, parent, createdMs, ticks, instructions, digest },
     ...{ labels, notes, pages },
     level: chain.length,
     bytes: {
       logical: pages * PAGE_BYTES + sectionBytes,
-      unique: counts.unique.get(id) ?? 0,
+      unique: unique.get(id) ?? 0,
       onDisk: writtenBytes + (state.fileBytes.get(id) ?? 0),
     },
   };
+  described.set(id, one);
+  return one;
 }
