@@ -75,7 +75,7 @@ const HEAD_BYTES = TICKS_AT + 8;
 const TWO_32 = 0x1_0000_0000;
 
 /** Bits that a CSR of 64 bits may have (assembly/hart/csr.ts keeps the others out). */
-const MASKS: readonly (readonly [name: string, offset: number, mask: bigint])[] = [
+const MASKS = [
   ["pc", HART_PC, ~1n],
   ["mepc", HART_MEPC, ~1n],
   ["sepc", HART_SEPC, ~1n],
@@ -92,7 +92,11 @@ const MASKS: readonly (readonly [name: string, offset: number, mask: bigint])[] 
   ["menvcfg", HART_MENVCFG, 0xa000_0000_0000_0081n],
   ["senvcfg", HART_SENVCFG, 0x81n],
   ["x0", HART_X, 0n],
-];
+] as const;
+/** The others, which must be 0. */
+const NEVER = MASKS.map(([name, offset, mask]) => {
+  return { name, offset, bits: BigInt.asUintN(64, ~mask) };
+});
 /** Fields of 32 bits and the most that they hold. */
 const MOST: readonly (readonly [name: string, offset: number, most: number])[] = [
   ["fflags", HART_FFLAGS, 31],
@@ -140,9 +144,9 @@ function checkHart(data: DataView, at: number, index: number, view: MachineView)
   const u64 = (offset: number) => data.getBigUint64(at + offset, true);
   if (u32(HART_ID) !== index) refuse(`has hart ${u32(HART_ID)} in the place of ${name}`);
   if (![0, 1, 3].includes(u32(HART_PRIV))) refuse(`has ${name} in mode ${u32(HART_PRIV)}`);
-  for (const [what, offset, mask] of MASKS) {
+  for (const { name: what, offset, bits } of NEVER) {
     const value = u64(offset);
-    if ((value & ~BigInt.asUintN(64, mask)) !== 0n) refuse(`has ${what} ${value} on ${name}`);
+    if ((value & bits) !== 0n) refuse(`has ${what} ${value} on ${name}`);
   }
   for (const [what, offset, most] of MOST) {
     if (u32(offset) > most) refuse(`has ${what} ${u32(offset)} on ${name}`);
