@@ -71,7 +71,7 @@ test("the ranks around the median are those of the sign test's tables", () => {
   assert.equal(medianRanks(20), { low: 6, high: 15 });
   assert.equal(medianRanks(30), { low: 10, high: 21 });
   assert.equal(medianRanks(100), { low: 40, high: 61 });
-  const { low, high } = medianRanks(10_000); // 0.5 ** 10000 is no double; 1.96 sigma from the middle
+  const { low, high } = medianRanks(10_000); // 0.5 ** 10000 is no double; 1.96 sigma each way
   assert.ok(low >= 4901 && low <= 4903 && low + high === 10_001, `${low} to ${high}`);
 });
 

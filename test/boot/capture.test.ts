@@ -4,18 +4,10 @@
  *
  * SEED=... reruns the points; POINTS=1000 makes the campaign of issue 4.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  findGuest,
-  Host,
-  type Machine,
-  type MachineConfig,
-  MemoryBackend,
-  type PreparedGuest,
-} from "../../src/node.ts";
+import { Host, type Machine, MemoryBackend } from "../../src/node.ts";
+import { debian, say } from "../helpers/debian.ts";
 import { DEBIAN_GUEST, testNeeding } from "../helpers/need.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 import { ShiftedPlatform } from "../helpers/shifted-platform.ts";
@@ -29,18 +21,6 @@ const BEYOND = 2_000_000;
 const HOUR_MS = 3_600_000;
 const TURNS_MAX = 10_000_000;
 
-function debian(config: MachineConfig): MachineConfig {
-  const { folder, manifest } = findGuest("debian") as PreparedGuest;
-  return {
-    kernel: readFileSync(join(folder, manifest.kernel)),
-    initrd: readFileSync(join(folder, manifest.initrd)),
-    append: manifest.append,
-    memoryBytes: "256M",
-    agent: true,
-    ...config,
-  };
-}
-
 /** A host for one test: gone with it, whatever happens. */
 async function onHost(
   work: (host: Host) => Promise<void>,
@@ -53,12 +33,6 @@ async function onHost(
   } finally {
     host.dispose();
   }
-}
-
-async function say(machine: Machine, script: string): Promise<string> {
-  const { status, stdout, stderr } = await machine.exec(script);
-  assert.is(status, 0, `${script}: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout).trim();
 }
 
 async function checkHour(host: Host, platform: ShiftedPlatform): Promise<void> {

@@ -72,8 +72,8 @@ testNeeding(test, [DEBIAN_GUEST], "every level holds its file, also in another p
 testNeeding(test, [DEBIAN_GUEST], "a disk goes back with its machine, and into another", () => {
   const put = (text: string) =>
     `vm exec a 'printf ${text} | dd of=/dev/vda bs=4096 seek=3 conv=notrunc 2>/dev/null; sync'`;
-  const get = (vm: string) =>
-    `vm exec ${vm} 'dd if=/dev/vda bs=4096 skip=3 count=1 2>/dev/null | head -c 5'; vm exec ${vm} echo`;
+  const read = "dd if=/dev/vda bs=4096 skip=3 count=1 2>/dev/null | head -c 5";
+  const get = (vm: string) => `vm exec ${vm} '${read}'; vm exec ${vm} echo`;
   writeFileSync(join(folder, "disk.img"), new Uint8Array(DISK_BYTES));
   const out = script(
     "snapshot mount-store disks",

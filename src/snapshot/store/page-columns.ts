@@ -140,6 +140,26 @@ export function without(base: PageColumns, top: PageColumns): PageColumns {
   return built.finish();
 }
 
+/** Of `asked`, ascending, what the first of `layers` says that names a page; of others: zeros. */
+export function lookUp(layers: readonly PageColumns[], asked: Uint32Array): PageColumns {
+  const segments = new Uint32Array(asked.length).fill(NOWHERE);
+  const slots = new Uint32Array(asked.length);
+  let left = Uint32Array.from(asked, (_, index) => index);
+  for (const layer of layers) {
+    if (layer.pages.length === 0) continue;
+    let at = 0;
+    left = left.filter((index) => {
+      const found = findPage(layer, asked[index], at);
+      if (found < 0) return true;
+      at = found;
+      segments[index] = layer.segments[found];
+      slots[index] = layer.slots[found];
+      return false;
+    });
+  }
+  return { pages: asked, segments, slots };
+}
+
 /** Pages that any region of these names. */
 export function pageCount(regions: Regions): number {
   let count = 0;
@@ -147,9 +167,9 @@ export function pageCount(regions: Regions): number {
   return count;
 }
 
-/** The place of a page in its columns, or -1. */
-export function findPage({ pages }: PageColumns, page: number): number {
-  let low = 0;
+/** The place of a page in its columns, or -1. It is not before `from`. */
+export function findPage({ pages }: PageColumns, page: number, from = 0): number {
+  let low = from;
   let high = pages.length - 1;
   while (low <= high) {
     const middle = (low + high) >>> 1;

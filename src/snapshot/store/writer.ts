@@ -18,9 +18,9 @@ import { checkManifest, type Manifest, REGIONS_MAX, segmentsOf } from "./manifes
 import {
   ColumnsBuilder,
   columnsOf,
+  lookUp,
   NOWHERE,
   type PageColumns,
-  type Regions,
   without,
 } from "./page-columns.ts";
 import { SegmentWriter } from "./segment-writer.ts";
@@ -188,11 +188,13 @@ export class SnapshotWriter implements StoreWriter {
 
   #manifest(): Manifest {
     const { parent, type } = this.#meta;
-    const below: Regions = parent === null ? new Map() : this.#state.resolve(parent);
+    const chain = parent === null ? [] : this.#state.chainOf(parent);
     const regions = new Map<number, PageColumns>();
     for (const [region, columns] of this.#regions) {
       // what is as in the parent, and zeros over nothing, says nothing
-      const made = without(columnsOf(below, region), columns.finish());
+      const own = columns.finish();
+      const layers = chain.map((manifest) => columnsOf(manifest.regions, region));
+      const made = without(lookUp(layers, own.pages), own);
       if (made.pages.length > 0) regions.set(region, made);
     }
     const used = new Set(segmentsOf(regions));
