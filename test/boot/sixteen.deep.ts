@@ -10,6 +10,8 @@ import { DEBIAN_GUEST, testNeeding } from "../helpers/need.ts";
 
 const test = suite("boot/sixteen (deep)");
 const MACHINES = 16;
+/** They boot on one core. */
+const GUARD_MS = 900_000;
 
 testNeeding(test, [DEBIAN_GUEST], "sixteen Debians on one host, each alive", async () => {
   const host = await Host.create();
@@ -22,7 +24,7 @@ testNeeding(test, [DEBIAN_GUEST], "sixteen Debians on one host, each alive", asy
     assert.throws(() => host.createMachine(debian({ name: "one more" })), /16/);
     await Promise.all(machines.map((machine) => machine.boot()));
     for (const machine of machines) void machine.run();
-    await Promise.all(machines.map((machine) => machine.ready()));
+    await Promise.all(machines.map((machine) => machine.ready({ timeoutMs: GUARD_MS })));
     const up = await Promise.all(
       machines.map((machine) => say(machine, "cut -d. -f1 /proc/uptime")),
     );
