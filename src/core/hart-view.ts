@@ -11,6 +11,7 @@ import {
   HART_HSM,
   HART_ID,
   HART_MIP_SOFT,
+  HART_MSTATUS,
   HART_PC,
   HART_PRIV,
   HART_RETIRED,
@@ -22,6 +23,10 @@ import { BlockView } from "./block-view.ts";
 export const PRIV_U = 0;
 export const PRIV_S = 1;
 export const PRIV_M = 3;
+
+/** Bits of mstatus: S-mode, M-mode take interrupts. */
+export const MSTATUS_SIE = 0x2n;
+const MSTATUS_MIE = 0x8n;
 
 /** States of SBI HSM as HART_HSM holds them. */
 export const HSM_STARTED = 0;
@@ -94,6 +99,14 @@ export class HartView extends BlockView {
 
   set hsm(value: number) {
     this.set32(HART_HSM, value);
+  }
+
+  /** True while it runs with interrupts of its own privilege masked: in a handler, for one. */
+  get isMasked(): boolean {
+    const { privilege } = this;
+    if (privilege === PRIV_U || this.isWaiting || this.hsm !== HSM_STARTED) return false;
+    const enabled = privilege === PRIV_M ? MSTATUS_MIE : MSTATUS_SIE;
+    return (this.get64(HART_MSTATUS) & enabled) === 0n;
   }
 
   /** Raises bits of mip that software sets (SSIP and the like). */

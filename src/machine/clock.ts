@@ -24,9 +24,10 @@ const SLOTS_PER_TICK = 10;
 const SPAN_TICKS = 8 * TICKS_PER_MS;
 /**
  * Machine time catches up with a gap in steps: whenever every hart waits, to the next timer or as
- * far as a step goes; and before a slice when the guest did not wait in the last one. So each timer
- * of the guest comes and its watchdogs (4 s and more) are fed: an hour at once would look like a
- * machine that hung for an hour. Linux says that its deadline scheduler lags when a step is longer
+ * far as a step goes; and after some slots without such a wait, at a moment when no hart has its
+ * interrupts masked: a handler would seem to have taken as long as the step. So each timer of the
+ * guest comes and its watchdogs (4 s and more) are fed: an hour at once would look like a machine
+ * that hung for an hour. Linux says that its deadline scheduler lags when a step is longer
  * than a second; only gaps of more than some hours have such.
  */
 const STEP_TICKS_MIN = 250 * TICKS_PER_MS;
@@ -34,6 +35,9 @@ const STEP_TICKS_MAX = 2000 * TICKS_PER_MS;
 const STEPS = 14_400;
 /** Slots of each hart between two steps. */
 const STEP_SLOTS = 100_000;
+/** Slots of each hart to the next look whether all are out of their handlers; and looks at most. */
+const CALM_SLOTS = 1000;
+const CALM_LOOKS_MAX = 200;
 const RATE_ONE = 65536;
 /** 100 MIPS until measured. */
 const RATE_START = RATE_ONE / SLOTS_PER_TICK;
@@ -59,7 +63,7 @@ export interface MachineClock {
   adopt(view: MachineView, ticks: number, gapTicks: number): void;
   /** True while machine time has a gap to catch up with: an idle machine does not wait. */
   readonly isBehind: boolean;
-  /** Before a slice: a step of that, unless the guest waits now and then; slots of the slice. */
+  /** A step of that when it is time, unless the guest waits now and then; slots to the next look. */
   catchUp(view: MachineView): number;
   /** Every hart waits, for `ticks` at the latest: a step of that. */
   catchUpIdle(view: MachineView, ticks: number): void;
@@ -101,8 +105,12 @@ class HostClock implements MachineClock {
   /** What machine time has to catch up with. */
   #gapTicks = 0;
   #stepTicks = STEP_TICKS_MIN;
-  /** Every hart has waited since the last slice began. */
+  /** Every hart has waited since the last step that came without. */
   #hasIdled = false;
+  /** The slot at which the next step is looked for. */
+  #lookSlots = 0;
+  /** Looks since the guest was to have a step and a hart was masked. */
+  #calmLooks = 0;
   /** When it last stopped; null before it first ran. */
   #stoppedMs: number | null = null;
 
@@ -136,6 +144,8 @@ class HostClock implements MachineClock {
 
   adopt(view: MachineView, ticks: number, gapTicks: number): void {
     this.#gapTicks = gapTicks;
+    this.#lookSlots = view.slots;
+    this.#calmLooks = 0;
     this.#stepTicks = Math.min(STEP_TICKS_MAX, Math.max(STEP_TICKS_MIN, gapTicks / STEPS));
     view.setHostTime(ticks, this.#rate, 0);
     if (this.#isRunning) this.start(view);
@@ -143,10 +153,21 @@ class HostClock implements MachineClock {
 
   catchUp(view: MachineView): number {
     if (!this.isBehind) return Number.POSITIVE_INFINITY;
-    // a step in the midst of an interrupt handler looks like one that took so long
-    if (!this.#hasIdled) this.#step(view, this.#stepTicks);
-    this.#hasIdled = false;
-    return STEP_SLOTS * view.harts.length;
+    const left = this.#lookSlots - view.slots;
+    if (left > 0) return left;
+    let slots = STEP_SLOTS;
+    if (!this.#hasIdled) {
+      const isMasked = view.harts.some((hart) => hart.isMasked);
+      if (isMasked && ++this.#calmLooks <= CALM_LOOKS_MAX) slots = CALM_SLOTS;
+      else this.#step(view, this.#stepTicks);
+    }
+    if (slots === STEP_SLOTS) {
+      this.#calmLooks = 0;
+      this.#hasIdled = false;
+    }
+    slots *= view.harts.length;
+    this.#lookSlots = view.slots + slots;
+    return slots;
   }
 
   catchUpIdle(view: MachineView, ticks: number): void {

@@ -105,10 +105,10 @@ export class Runner {
     const { view, hub, clock } = this.parts;
     clock.update(view);
     hub.beginSlice();
-    for (let left = Math.min(slots, clock.catchUp(view)); left > 0 && !hub.isTired; ) {
+    for (let left = slots; left > 0 && !hub.isTired; ) {
       const due = this.#due(target);
       if (due !== null) return due;
-      let share = Math.min(left, target - view.retired);
+      let share = Math.min(left, clock.catchUp(view), target - view.retired);
       if (hub.nextAlarm !== Number.POSITIVE_INFINITY) {
         share = Math.min(share, clock.slotsUntil(view, hub.nextAlarm));
       }

@@ -8,7 +8,7 @@
  *         legacy extensions are absent, as the specification allows.
  */
 import { HART_MSTATUS, HART_SATP, HART_SENVCFG, HART_STIMECMP } from "../../assembly/layout.ts";
-import { type HartView, HSM_STARTED, HSM_STOPPED, PRIV_S } from "../core/hart-view.ts";
+import { type HartView, HSM_STARTED, HSM_STOPPED, MSTATUS_SIE, PRIV_S } from "../core/hart-view.ts";
 import type { MachineView } from "../core/machine-view.ts";
 import type { MachineRequest } from "../device/contract.ts";
 
@@ -63,7 +63,6 @@ const SPEC_VERSION = 2n << 24n;
 const IMPLEMENTATION_ID = 0x52564cn;
 const IMPLEMENTATION_VERSION = 1n;
 const SSIP = 0x2n;
-const MSTATUS_SIE = 0x2n;
 const ALL_ONES = 0xffff_ffff_ffff_ffffn;
 /**
  * Most bytes that one DBCN call moves; the specification lets a call move fewer than were asked
