@@ -63,7 +63,7 @@ export interface MachineClock {
   adopt(view: MachineView, ticks: number, gapTicks: number): void;
   /** True while machine time has a gap to catch up with: an idle machine does not wait. */
   readonly isBehind: boolean;
-  /** A step of that when it is time, unless the guest waits now and then; slots to the next look. */
+  /** A step of that when it is due, unless the guest waits now and then; slots to the next look. */
   catchUp(view: MachineView): number;
   /** Every hart waits, for `ticks` at the latest: a step of that. */
   catchUpIdle(view: MachineView, ticks: number): void;

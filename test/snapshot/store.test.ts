@@ -6,6 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { CHAIN_MAX, MemoryBytes, MemoryDirectory } from "../../src/node.ts";
 import { SimDirectory } from "../../src/platform/sim/store-directory.ts";
+import type { StoredSnapshot } from "../../src/snapshot/store-port.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 import {
   checkSnapshot,
@@ -286,6 +287,8 @@ test("one file, and into another store", async () => {
   await checkSnapshot(other, second, model.get(idOf(5)) as Map<string, number>);
 });
 
+const byId = (all: readonly StoredSnapshot[]) => all.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+
 test("random operations beside the model", async () => {
   const random = new Random(SEED);
   const directory = new SimDirectory();
@@ -311,8 +314,10 @@ test("random operations beside the model", async () => {
     } else if (kind === 7) await store.flatten(id);
     else if (kind === 8) await store.compact({ deadShare: 0 });
     else if (kind === 9) {
+      const kept = byId(store.list());
       await store.close();
       store = await openStore(directory, random.chance(50) ? "lz4" : "none");
+      assert.equal(byId(store.list()), kept, `${what}: sizes counted on, and anew`);
     } else {
       const { parent } = store.get(id);
       if (parent === null) continue;
@@ -323,6 +328,7 @@ test("random operations beside the model", async () => {
       }
       await store.merge(id, kind === 10 ? "up" : "down");
     }
+    store.list(); // as it is from step to step
     if (number % 10 === 0) await checkStore(store, model, what);
   }
   await checkStore(store, model, `SEED=${SEED}`);

@@ -34,14 +34,12 @@ interface Candidate {
 /** Segments of which more than `deadShare` of the bytes are not needed. */
 function candidatesOf(state: StoreState, deadShare: number): Candidate[] {
   const found: Candidate[] = [];
-  for (const [number, held] of state.owners(() => 0).entries()) {
-    if (held === null || held.length === 0) continue;
+  for (const [number, isLive] of state.liveSlots().entries()) {
+    if (isLive === null || isLive.length === 0) continue;
     const table = state.tableOf(number);
-    const isLive = new Uint8Array(held.length);
     let dead = 0;
-    for (let slot = 0; slot < held.length; slot++) {
-      if (held[slot] === NOWHERE) dead += table.bytes(slot);
-      else isLive[slot] = 1;
+    for (let slot = 0; slot < isLive.length; slot++) {
+      if (isLive[slot] === 0) dead += table.bytes(slot);
     }
     const all = table.offset(table.count) - table.offset(0);
     if (dead > 0 && dead > deadShare * all) found.push({ number, isLive });

@@ -465,28 +465,28 @@ export class StoreState {
     await this.directory.remove(segment.path);
   }
 
-  /** Who holds which slot, by segment: NOWHERE for nobody, else what `claim` made of them. */
-  owners(claim: (held: number, snapshot: number) => number): (Uint32Array | null)[] {
-    const all: (Uint32Array | null)[] = this.segments.map(() => null);
-    let snapshot = 0;
+  /** Which slots some snapshot points to, by segment: 1; null where none does. */
+  liveSlots(): (Uint8Array | null)[] {
+    const all: (Uint8Array | null)[] = this.segments.map(() => null);
     for (const { regions } of this.manifests.values()) {
       for (const { segments, slots } of regions.values()) {
         for (let at = 0; at < segments.length; at++) {
-          if (segments[at] === NOWHERE) continue;
-          const held = (all[segments[at]] ??= this.#noOwners(segments[at]));
-          if (slots[at] < held.length) held[slots[at]] = claim(held[slots[at]], snapshot);
+          const number = segments[at];
+          if (number === NOWHERE) continue;
+          const live = (all[number] ??= new Uint8Array(this.slotCount(number)));
+          if (slots[at] < live.length) live[slots[at]] = 1;
         }
       }
-      snapshot++;
     }
     return all;
   }
 
-  #noOwners(number: number): Uint32Array {
+  /** Slots of a segment; 0 when that cannot be read. */
+  slotCount(number: number): number {
     try {
-      return new Uint32Array(this.tableOf(number).count).fill(NOWHERE);
+      return this.tableOf(number).count;
     } catch {
-      return new Uint32Array(0);
+      return 0;
     }
   }
 
