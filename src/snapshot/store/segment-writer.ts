@@ -17,7 +17,7 @@ import { encodeHead, encodeTail, HEAD_BYTES, SLOT_WORDS, SlotTable } from "./seg
 const BUFFER_BYTES = 1 << 20;
 const BUFFERS_MAX = 4;
 /** After as many a sync is begun, beside the rest. */
-const BUFFERS_PER_SYNC = 24;
+const BUFFERS_PER_SYNC = 4;
 
 /** How pages are kept. */
 export type Compression = "none" | "lz4";
