@@ -88,6 +88,11 @@ export class RetainedRoot {
     }
   }
 
+  /** False when the page is absent. */
+  isHere(page: number): boolean {
+    return this.core.exports.rootAddress(this.handle, page) >>> 0 !== NOT_HERE;
+  }
+
   /**
    * The page's 4096 bytes, in place in the arena: they stay as they are until `release`. Null when
    * the page is ZERO. Throws "not-found" when it is absent.

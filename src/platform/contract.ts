@@ -25,6 +25,8 @@ export interface Platform {
   loadCore(): Promise<Uint8Array>;
   /** The bytes of pages.wasm. */
   loadPages(): Promise<Uint8Array>;
+  /** SHA-256 of the pieces, one after the other, where the host has a quick one. */
+  readonly sha256?: (...pieces: readonly Uint8Array[]) => Uint8Array;
 }
 
 /** A file of a store. */

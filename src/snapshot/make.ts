@@ -21,7 +21,7 @@ import type { Kept } from "./shelf.ts";
 import { CHAIN_MAX } from "./store/index.ts";
 import { Pace } from "./throttle.ts";
 import { gather, union } from "./track.ts";
-import { type AbsentPage, RAM_REGION, writeCapture } from "./write-behind.ts";
+import { type AbsentPage, pagesAgain, RAM_REGION, writeCapture } from "./write-behind.ts";
 
 const PAGE_BYTES = 4096;
 /**
@@ -264,11 +264,12 @@ async function write(kept: Kept, options: WriteOptions, parts: Parts): Promise<v
   const ram = await pagesOf(kept, parts);
   const { id, name, machine, createdMs, ticks, instructions, labels, notes } = snapshot;
   const cowType = parent === null ? "full" : "incremental";
-  const writer = await parts.store.begin({
+  const meta = {
     ...{ id, name, machine, parent, createdMs, ticks, instructions, labels, notes },
     type: type === "cow" ? cowType : type,
     digest: options.digest === false ? null : digestOf(capture),
-  });
+  };
+  const writer = await parts.store.begin(meta, pagesAgain(capture));
   try {
     const blocks = capture.disks.map((disk, slot) =>
       blocksOf(disk, kept.disks[slot], kept.isAllOfDisks),

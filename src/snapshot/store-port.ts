@@ -46,6 +46,12 @@ export interface StoreWriter {
   abort(): Promise<void>;
 }
 
+/**
+ * The bytes that a page was written with, if they are still in memory and as they were; null when
+ * they are not. A writer need not read them back then.
+ */
+export type PageAgain = (region: number, page: number) => Uint8Array | null;
+
 /** A snapshot that is read, its chain as one. */
 export interface StoreReader {
   readonly id: string;
@@ -93,7 +99,7 @@ export interface SnapshotStorePort {
   list(): readonly StoredSnapshot[];
   /** Throws "not-found". */
   get(id: string): StoredSnapshot;
-  begin(meta: SnapshotMeta): Promise<StoreWriter>;
+  begin(meta: SnapshotMeta, again?: PageAgain): Promise<StoreWriter>;
   reader(id: string): Promise<StoreReader>;
   diff(from: string, to: string, options?: LongOptions): Promise<StoreDifference>;
   rename(id: string, name: string): Promise<unknown>;

@@ -10,7 +10,7 @@ import type { MaybePromise } from "../device/block/contract.ts";
 import type { DiskCapture } from "../device/block/disk.ts";
 import { VmError } from "../errors.ts";
 import type { MachineCapture } from "../machine/capture.ts";
-import type { StoreWriter } from "./store-port.ts";
+import type { PageAgain, StoreWriter } from "./store-port.ts";
 import type { Pace } from "./throttle.ts";
 import { gather } from "./track.ts";
 
@@ -47,6 +47,11 @@ function pageOf(
     const late = absent(page, spare);
     return late === undefined ? spare : late.then(() => spare);
   }
+}
+
+/** Pages of RAM of a capture that are in memory. */
+export function pagesAgain({ root }: MachineCapture): PageAgain {
+  return (region, page) => (region === RAM_REGION && root.isHere(page) ? root.page(page) : null);
 }
 
 /** Counts pages; lets others work when it is time. */

@@ -88,6 +88,27 @@ test("pages are kept once, whoever has them", async () => {
   await checkStore(store, new Map([[idOf(2), pages]]));
 });
 
+test("pages that are in memory still are compared there", async () => {
+  const contents = (page: number) => pageOf(page % 8);
+  for (const isHere of [true, false]) {
+    const store = await openStore(new SimDirectory());
+    const asked = new Set<string>();
+    const writer = await store.begin(metaOf(1), (region, page) => {
+      asked.add(`${region}:${page}`);
+      return isHere ? contents(page) : null;
+    });
+    for (let page = 0; page < 64; page++) await writer.page(page % 2, page, contents(page));
+    await writer.commit();
+    const firsts = Array.from({ length: 8 }, (_, page) => `${page % 2}:${page}`);
+    assert.equal([...asked].sort(), firsts.sort());
+    assert.is(store.get(idOf(1)).bytes.unique, 8 * 4096);
+    const model = new Map(
+      Array.from({ length: 64 }, (_, page) => [`${page % 2}:${page}`, page % 8]),
+    );
+    await checkStore(store, new Map([[idOf(1), model]]));
+  }
+});
+
 test("what is as in the parent takes no room in the child", async () => {
   const { store } = await chain(new SimDirectory(), 1);
   await write(

@@ -3,7 +3,7 @@
  *
  * Used by src/node.ts and tests.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { VmError } from "../../errors.ts";
 import type { Platform } from "../contract.ts";
@@ -35,6 +35,12 @@ function makeEntropy(): (count: number) => Uint8Array {
   };
 }
 
+function sha256(...pieces: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash("sha256");
+  for (const piece of pieces) hash.update(piece);
+  return new Uint8Array(hash.digest());
+}
+
 async function load(url: URL): Promise<Uint8Array> {
   try {
     return new Uint8Array(await readFile(url));
@@ -53,6 +59,7 @@ export function nodePlatform(options: { coreUrl?: URL } = {}): Platform {
     monotonicMs: () => performance.now(),
     wallMs: () => Date.now(),
     entropy: makeEntropy(),
+    sha256,
     yieldToEventLoop: () => new Promise((resolve) => setImmediate(resolve)),
     after: (ms, wake) => {
       const timer = setTimeout(wake, Math.min(Math.max(ms, 0), TIMER_MS_MAX));

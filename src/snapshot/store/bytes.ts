@@ -17,6 +17,9 @@ export const DIGEST_BYTES = 32;
 export const PAGE_BYTES = 4096;
 
 /** SHA-256 of `pieces`, one after the other. */
+export type Digest = (...pieces: readonly Uint8Array[]) => Uint8Array;
+
+/** It on any host; large files are written with the platform's own, where it has one. */
 export function digestOf(...pieces: readonly Uint8Array[]): Uint8Array {
   const hash = sha256.create();
   for (const piece of pieces) hash.update(piece);

@@ -57,9 +57,9 @@ async function rewrite(
   made: Segment,
   pace: Pace,
 ): Promise<Uint32Array> {
-  const { key, hash, compress, directory } = state;
+  const { key, hash, compress, digest, directory } = state;
   const file = await directory.create(made.path);
-  const writer = new SegmentWriter({ file, id: made.id, key, hash, compress });
+  const writer = new SegmentWriter({ file, id: made.id, key, hash, compress, digest });
   const slots = new Uint32Array(isLive.length).fill(NOWHERE);
   let isFinished = false;
   try {

@@ -12,7 +12,7 @@
  */
 import type { DeviceSection } from "../../device/contract.ts";
 import { VmError } from "../../errors.ts";
-import { DIGEST_BYTES, digestOf, sameBytes } from "./bytes.ts";
+import { DIGEST_BYTES, type Digest, digestOf, sameBytes } from "./bytes.ts";
 
 /** What a container is of. */
 export type ContainerKind = "STOR" | "SNAP" | "WSET" | "PLAN";
@@ -28,10 +28,11 @@ function aligned(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }
 
-/** The container's bytes. */
+/** The container's bytes. Large ones are worth a quick `digest`. */
 export function encodeContainer(
   kind: ContainerKind,
   sections: readonly DeviceSection[],
+  digest: Digest = digestOf,
 ): Uint8Array<ArrayBuffer> {
   const named = sections.map((one) => ({ ...one, text: new TextEncoder().encode(one.name) }));
   let total = HEAD_BYTES + DIGEST_BYTES;
@@ -59,7 +60,7 @@ export function encodeContainer(
     file.set(bytes, at);
     at += aligned(bytes.length);
   }
-  file.set(digestOf(file.subarray(0, at)), at);
+  file.set(digest(file.subarray(0, at)), at);
   return file;
 }
 

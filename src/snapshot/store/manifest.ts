@@ -18,7 +18,7 @@ import { z } from "zod";
 import type { DeviceSection } from "../../device/contract.ts";
 import { VmError } from "../../errors.ts";
 import type { SnapshotMeta } from "../store-port.ts";
-import { fromHex, toHex } from "./bytes.ts";
+import { type Digest, fromHex, toHex } from "./bytes.ts";
 import { decodeContainer, encodeContainer } from "./container.ts";
 import { NOWHERE, type PageColumns, type Regions } from "./page-columns.ts";
 
@@ -157,6 +157,7 @@ export function segmentsOf(regions: Regions): readonly number[] {
 export function encodeManifest(
   manifest: Manifest,
   nameOf: (segment: number) => SegmentName,
+  digestBy: Digest,
 ): Uint8Array<ArrayBuffer> {
   const { sections, regions, name, labels, notes, ...rest } = manifest;
   const { id, machine, type, parent, parentContent, content, createdMs } = rest;
@@ -180,12 +181,13 @@ export function encodeManifest(
     "store.segments": segments,
     "store.pages": encodePages(regions, localOf),
   };
-  return encodeContainer("SNAP", [
+  const all = [
     ...Object.entries(own).map(([section, bytes]) => {
       return { name: section, version: OWN[section].version, bytes };
     }),
     ...sections.map((one) => ({ ...one, name: MACHINE_PREFIX + one.name })),
-  ]);
+  ];
+  return encodeContainer("SNAP", all, digestBy);
 }
 
 // ---- from bytes ----

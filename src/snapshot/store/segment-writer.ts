@@ -10,7 +10,7 @@
  */
 import { VmError } from "../../errors.ts";
 import type { StoreFile } from "../../platform/contract.ts";
-import { PAGE_BYTES, readExact } from "./bytes.ts";
+import { type Digest, PAGE_BYTES, readExact } from "./bytes.ts";
 import type { PageHash } from "./page-hash.ts";
 import { encodeHead, encodeTail, HEAD_BYTES, SLOT_WORDS, SlotTable } from "./segment.ts";
 
@@ -29,6 +29,7 @@ export interface SegmentOptions {
   readonly key: Uint8Array;
   readonly hash: PageHash;
   readonly compress: Compression;
+  readonly digest: Digest;
 }
 
 /** A segment that is whole. */
@@ -174,7 +175,7 @@ export class SegmentWriter {
     const words = this.#words.slice(0, this.#slots * SLOT_WORDS);
     const table = new Uint8Array(words.buffer);
     const dataBytes = this.#offset - HEAD_BYTES;
-    const { tail, digest } = encodeTail(this.#head, table, dataBytes);
+    const { tail, digest } = encodeTail(this.#head, table, dataBytes, this.#options.digest);
     const end = new Uint8Array(table.length + tail.length);
     end.set(table);
     end.set(tail, table.length);

@@ -12,7 +12,15 @@
  */
 import { VmError } from "../../errors.ts";
 import type { StoreFile } from "../../platform/contract.ts";
-import { digestOf, fromHex, PAGE_BYTES, readExact, sameBytes, toHex } from "./bytes.ts";
+import {
+  type Digest,
+  digestOf,
+  fromHex,
+  PAGE_BYTES,
+  readExact,
+  sameBytes,
+  toHex,
+} from "./bytes.ts";
 import type { PageHash } from "./page-hash.ts";
 
 export const HEAD_BYTES = 4096;
@@ -51,6 +59,7 @@ export function encodeTail(
   head: Uint8Array,
   table: Uint8Array,
   dataBytes: number,
+  digestBy: Digest,
 ): { readonly tail: Uint8Array<ArrayBuffer>; readonly digest: Uint8Array } {
   const tail = new Uint8Array(TAIL_BYTES);
   const view = new DataView(tail.buffer);
@@ -58,7 +67,7 @@ export function encodeTail(
   view.setUint32(8, FORMAT, true);
   view.setUint32(12, table.length / SLOT_BYTES, true);
   view.setBigUint64(16, BigInt(dataBytes), true);
-  const digest = digestOf(head, table, tail.subarray(0, 32));
+  const digest = digestBy(head, table, tail.subarray(0, 32));
   tail.set(digest, 32);
   return { tail, digest };
 }

@@ -9,7 +9,7 @@
  */
 import { VmError } from "../../errors.ts";
 import type { Platform, StoreDirectory, StoreFile, StoreLock } from "../../platform/contract.ts";
-import { reasonOf, sameBytes, toHex } from "./bytes.ts";
+import { type Digest, digestOf, reasonOf, sameBytes, toHex } from "./bytes.ts";
 import { HashIndex, type Place } from "./hash-index.ts";
 import { changeManifests, MANIFEST_ENDING, SNAPSHOTS } from "./journal.ts";
 import {
@@ -110,6 +110,7 @@ export class StoreState {
   readonly key: Uint8Array;
   readonly hash: PageHash;
   readonly compress: Compression;
+  readonly digest: Digest;
   readonly segments: Segment[] = [];
   /** Those that can be read, by id. */
   readonly manifests = new Map<string, Manifest>();
@@ -138,6 +139,7 @@ export class StoreState {
     this.key = parts.key;
     this.hash = parts.hash;
     this.compress = parts.compress;
+    this.digest = parts.platform.sha256 ?? digestOf;
     this.#lock = parts.lock;
     this.#files = new OpenFiles(parts.directory);
   }
@@ -408,7 +410,7 @@ export class StoreState {
     ready: Promise<unknown> = Promise.resolve(),
   ): Promise<void> {
     const files = write.map((manifest) => {
-      const bytes = encodeManifest(manifest, (number) => this.segments[number]);
+      const bytes = encodeManifest(manifest, (number) => this.segments[number], this.digest);
       return [manifest.id, bytes] as const;
     });
     let isInDoubt = false;

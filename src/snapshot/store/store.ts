@@ -18,6 +18,7 @@ import type { LongOptions } from "../contract.ts";
 import type {
   ByteSink,
   ByteSource,
+  PageAgain,
   SnapshotMeta,
   SnapshotStorePort,
   StoreDifference,
@@ -203,9 +204,9 @@ export class SnapshotStore implements SnapshotStorePort {
 
   /**
    * Begins a snapshot. Throws "bad-argument", "not-found" for its parent, "limit" for a chain or a
-   * store that is full.
+   * store that is full. With `again` pages are compared in memory where they were written from.
    */
-  async begin(meta: SnapshotMeta): Promise<SnapshotWriter> {
+  async begin(meta: SnapshotMeta, again?: PageAgain): Promise<SnapshotWriter> {
     const state = this.#state;
     state.checkOpen();
     const { parent } = meta;
@@ -225,7 +226,7 @@ export class SnapshotStore implements SnapshotStorePort {
       const text = `snapshot ${above.name} is number ${CHAIN_MAX} of its chain, of ${CHAIN_MAX}`;
       throw new VmError("limit", `${text}; merge it into its parent, or make a full snapshot`);
     }
-    return new SnapshotWriter(state, meta, parentContent);
+    return new SnapshotWriter(state, { meta, parentContent, again: again ?? null });
   }
 
   #checkName(name: string, machine: string, id: string): void {

@@ -84,9 +84,10 @@ export async function exportSnapshot(
   const regions = state.resolve(id);
   const total = pageCount(regions);
   const segmentId = state.newId();
-  const { key, hash, compress } = state;
+  const { key, hash } = state;
+  const own = { compress: state.compress, digest: state.digest };
   const file = new SinkFile(sink);
-  const writer = new SegmentWriter({ file, id: segmentId, key, hash, compress });
+  const writer = new SegmentWriter({ ...own, file, id: segmentId, key, hash });
   const slotOf = new Map<string, number>();
   const columns = new Map<number, PageColumns>();
   const page = new Uint8Array(PAGE_BYTES);
@@ -116,7 +117,7 @@ export async function exportSnapshot(
     ...manifest,
     ...{ parent: null, parentContent: null, type: "full", regions: columns, writtenBytes: bytes },
   };
-  const encoded = encodeManifest(whole, () => ({ id: segmentId, digest }));
+  const encoded = encodeManifest(whole, () => ({ id: segmentId, digest }), state.digest);
   await file.write(bytes, encoded);
   await file.write(bytes + encoded.length, encodeTail(bytes, encoded.length));
   return file.bytes;

@@ -11,7 +11,7 @@
 import type { MaybePromise } from "../../device/block/contract.ts";
 import type { DeviceSection } from "../../device/contract.ts";
 import { VmError } from "../../errors.ts";
-import type { SnapshotMeta, StoreWriter } from "../store-port.ts";
+import type { PageAgain, SnapshotMeta, StoreWriter } from "../store-port.ts";
 import { PAGE_BYTES, samePage } from "./bytes.ts";
 import { HashIndex, type Place } from "./hash-index.ts";
 import { checkManifest, type Manifest, REGIONS_MAX, segmentsOf } from "./manifest.ts";
@@ -28,13 +28,23 @@ import { SEGMENTS, type Segment, type StoreState } from "./state.ts";
 
 /** Slots of one segment: 256 MiB of pages. */
 const SEGMENT_SLOTS_MAX = 65_536;
+const TWO_32 = 2 ** 32;
 
 interface Own {
   readonly segment: Segment;
   readonly writer: SegmentWriter;
+  /** Which page each slot was written for: region times 2^32, and page. */
+  readonly origins: number[];
   isFinished: boolean;
   /** Its bytes are durable then. */
   synced: Promise<void>;
+}
+
+/** What a writer is made for. */
+export interface WriterParts {
+  readonly meta: SnapshotMeta;
+  readonly parentContent: string | null;
+  readonly again: PageAgain | null;
 }
 
 /** A snapshot that is being written. */
@@ -42,6 +52,7 @@ export class SnapshotWriter implements StoreWriter {
   readonly #state: StoreState;
   readonly #meta: SnapshotMeta;
   readonly #parentContent: string | null;
+  readonly #again: PageAgain | null;
   readonly #regions = new Map<number, ColumnsBuilder>();
   readonly #sections: DeviceSection[] = [];
   readonly #own: Own[] = [];
@@ -53,10 +64,11 @@ export class SnapshotWriter implements StoreWriter {
   #isEnded = false;
 
   /** For SnapshotStore.begin, which checked what is said. */
-  constructor(state: StoreState, meta: SnapshotMeta, parentContent: string | null) {
+  constructor(state: StoreState, { meta, parentContent, again }: WriterParts) {
     this.#state = state;
     this.#meta = meta;
     this.#parentContent = parentContent;
+    this.#again = again;
     const { parent } = meta;
     if (parent === null) return;
     state.parentsInUse.set(parent, (state.parentsInUse.get(parent) ?? 0) + 1);
@@ -95,15 +107,18 @@ export class SnapshotWriter implements StoreWriter {
     }
     const current = this.#own.at(-1);
     if (current !== undefined && !current.isFinished) {
-      this.#append(current, columns, page, bytes);
+      this.#append(current, columns, [region, page], bytes);
       if (current.writer.slots === SEGMENT_SLOTS_MAX) return this.#finish(current);
       return current.writer.pressure;
     }
-    return this.#openSegment().then((own) => this.#append(own, columns, page, bytes));
+    return this.#openSegment().then((own) => this.#append(own, columns, [region, page], bytes));
   }
 
-  #append({ segment, writer }: Own, columns: ColumnsBuilder, page: number, bytes: Uint8Array) {
+  #append(own: Own, columns: ColumnsBuilder, origin: readonly number[], bytes: Uint8Array) {
+    const { segment, writer, origins } = own;
+    const [region, page] = origin;
     const slot = writer.append(bytes, this.#hash);
+    origins.push(region * TWO_32 + page);
     this.#index.add(this.#hash[0], this.#hash[1], segment.number, slot);
     columns.add(page, segment.number, slot);
   }
@@ -127,6 +142,9 @@ export class SnapshotWriter implements StoreWriter {
     }
     return this.#index.find(this.#hash[0], this.#hash[1], (segment, slot) => {
       const own = this.#own.find((one) => one.segment.number === segment) as Own;
+      const origin = own.origins[slot];
+      const first = this.#again?.(Math.floor(origin / TWO_32), origin % TWO_32) ?? null;
+      if (first !== null) return samePage(first, bytes);
       if (own.isFinished) this.#state.readPage(segment, slot, this.#scratch);
       else own.writer.read(slot, this.#scratch);
       return samePage(this.#scratch, bytes);
@@ -134,12 +152,12 @@ export class SnapshotWriter implements StoreWriter {
   }
 
   async #openSegment(): Promise<Own> {
-    const { key, hash, compress, directory } = this.#state;
+    const { key, hash, compress, digest, directory } = this.#state;
     const segment = this.#state.reserveSegment();
     this.#pinned.add(segment.number);
     const file = await directory.create(segment.path);
-    const writer = new SegmentWriter({ file, id: segment.id, key, hash, compress });
-    const own = { segment, writer, isFinished: false, synced: Promise.resolve() };
+    const writer = new SegmentWriter({ file, id: segment.id, key, hash, compress, digest });
+    const own = { segment, writer, origins: [], isFinished: false, synced: Promise.resolve() };
     this.#own.push(own);
     return own;
   }
