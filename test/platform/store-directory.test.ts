@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { openStoreDirectory } from "../../src/node.ts";
+import { openStoreDirectory, VmError } from "../../src/node.ts";
 import { killCampaign } from "../snapshot/kill-kit.ts";
 import { checkStore, idOf, metaOf, openStore, refusal, write } from "../snapshot/store-kit.ts";
 
@@ -130,6 +130,12 @@ test("what is no folder, or not there, is told as such", async () => {
 test("a process that is killed while it works loses nothing that it was told is durable", async () => {
   const tally = await killCampaign(folder, 6, 77);
   assert.is(tally.kills, 6);
+});
+
+test("where no folder can be made that is said, and soon", async () => {
+  const error = await openStoreDirectory("/proc/nope/deeper").catch((cause: unknown) => cause);
+  assert.instance(error, VmError);
+  assert.match(String(error), /\/proc\/nope/);
 });
 
 test.run();

@@ -171,6 +171,27 @@ async function syncFolder(path: string): Promise<void> {
   });
 }
 
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw failure(path, cause);
+  }
+}
+
+/** False when somebody else made it. */
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw failure(path, cause);
+    return false;
+  }
+}
+
 class NodeDirectory implements StoreDirectory {
   readonly name: string;
 
@@ -189,8 +210,7 @@ class NodeDirectory implements StoreDirectory {
 
   async prepare(folder: string): Promise<void> {
     const path = this.#path(folder);
-    const made = await doing(path, () => mkdir(path, { recursive: true, mode: 0o700 }));
-    if (made !== undefined) await syncFolder(this.name);
+    if (await makeFolder(path)) await syncFolder(this.name);
   }
 
   list(folder: string): string[] {
@@ -236,12 +256,15 @@ export async function openStoreDirectory(
 ): Promise<StoreDirectory> {
   const full = resolve(path);
   if (options.create !== false) {
-    const made = await doing(full, () => mkdir(full, { recursive: true, mode: 0o700 }));
-    for (let at = full; made !== undefined && at.length >= made.length; at = dirname(at)) {
-      await syncFolder(dirname(at));
+    const missing: string[] = [];
+    for (let at = full; !(await isThere(at)); at = dirname(at)) missing.push(at);
+    // one by one: Node's own way of making all of them never ends below /proc
+    for (const folder of missing.toReversed()) {
+      if (await makeFolder(folder)) await syncFolder(dirname(folder));
     }
   }
   const found = await doing(full, () => stat(full));
-  if (!found.isDirectory()) throw new VmError("io", `${path}: it is no folder`);
+  const why = options.create === false ? "it is no folder" : REASONS.EEXIST;
+  if (!found.isDirectory()) throw new VmError("io", `${path}: ${why}`);
   return new NodeDirectory(full);
 }
