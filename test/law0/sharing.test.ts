@@ -17,7 +17,7 @@ import { Sharer, type ShareTally } from "./sharer.ts";
 import { digestOf, runTo, WHOLE } from "./split.ts";
 
 const test = suite("law0/sharing");
-const PROGRAMS = Number(process.env["PROGRAMS"] ?? 40);
+const PROGRAMS = Number(process.env["PROGRAMS"] ?? 120);
 const CHECKPOINTS = 4;
 const seed = seedOf(4_230_625);
 const core = await makeCore(64 * 1024 * 1024, 8);
