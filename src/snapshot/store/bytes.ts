@@ -33,15 +33,6 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** The same for two pages; by words where both stand at one. */
-export function samePage(a: Uint8Array, b: Uint8Array): boolean {
-  if ((a.byteOffset | b.byteOffset) & 3) return sameBytes(a, b);
-  const words = new Uint32Array(a.buffer, a.byteOffset, PAGE_BYTES / 4);
-  const others = new Uint32Array(b.buffer, b.byteOffset, PAGE_BYTES / 4);
-  for (let at = 0; at < words.length; at++) if (words[at] !== others[at]) return false;
-  return true;
-}
-
 /** Exactly `bytes` bytes from `offset`. Throws "bad-file" when there are fewer. */
 export function readExact(
   file: StoreFile,

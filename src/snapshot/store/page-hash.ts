@@ -39,6 +39,11 @@ export class PageHash {
     return this.#words;
   }
 
+  /** True when both pages hold the same bytes: no delta leads from one to the other. */
+  areSame(a: Uint8Array, b: Uint8Array): boolean {
+    return this.#codec.delta(a, b, 0) !== null;
+  }
+
   /** What covers the bytes of a block: a word of the hash of a page that begins with it. */
   checkOf(block: Uint8Array): number {
     this.#padded.fill(0);

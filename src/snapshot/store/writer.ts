@@ -12,7 +12,7 @@ import type { MaybePromise } from "../../device/block/contract.ts";
 import type { DeviceSection } from "../../device/contract.ts";
 import { VmError } from "../../errors.ts";
 import type { PageAgain, SnapshotMeta, StoreWriter } from "../store-port.ts";
-import { PAGE_BYTES, samePage } from "./bytes.ts";
+import { PAGE_BYTES } from "./bytes.ts";
 import { HashIndex, type Place } from "./hash-index.ts";
 import { checkManifest, type Manifest, REGIONS_MAX, segmentsOf } from "./manifest.ts";
 import {
@@ -131,7 +131,7 @@ export class SnapshotWriter implements StoreWriter {
       } catch {
         return false; // it is damaged there: this one is written
       }
-      return samePage(this.#scratch, bytes);
+      return this.#state.hash.areSame(this.#scratch, bytes);
     });
     if (there !== null) {
       if (!this.#pinned.has(there.segment)) {
@@ -144,10 +144,10 @@ export class SnapshotWriter implements StoreWriter {
       const own = this.#own.find((one) => one.segment.number === segment) as Own;
       const origin = own.origins[slot];
       const first = this.#again?.(Math.floor(origin / TWO_32), origin % TWO_32) ?? null;
-      if (first !== null) return samePage(first, bytes);
+      if (first !== null) return this.#state.hash.areSame(first, bytes);
       if (own.isFinished) this.#state.readPage(segment, slot, this.#scratch);
       else own.writer.read(slot, this.#scratch);
-      return samePage(this.#scratch, bytes);
+      return this.#state.hash.areSame(this.#scratch, bytes);
     });
   }
 
