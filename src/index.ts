@@ -186,7 +186,6 @@ export {
   CHAIN_MAX,
   type Compaction,
   type Compression,
-  type Damage,
   type Findings,
   type Removal,
   SNAPSHOTS_MAX,
@@ -201,6 +200,7 @@ export {
 export type {
   ByteSink,
   ByteSource,
+  Damage,
   SnapshotMeta,
   SnapshotStorePort,
   StoreDifference,

@@ -6,6 +6,7 @@
  */
 import { VmError } from "../errors.ts";
 import type { Snapshot } from "./contract.ts";
+import type { Damage } from "./store-port.ts";
 
 /** Shortest piece of an id that names a snapshot. */
 const ID_PIECE = 6;
@@ -31,9 +32,15 @@ function byName(all: readonly Snapshot[], text: string, machine: string | undefi
 
 /**
  * The one that a text names: a name (of `machine`, where that has one), MACHINE/NAME, an id, or the
- * beginning of one. Throws "not-found" and, for a name that two machines have, "bad-argument".
+ * beginning of one. Throws "not-found", "bad-argument" for a name that two machines have, "bad-file"
+ * for one of `damaged`.
  */
-export function findSnapshot(all: readonly Snapshot[], text: string, machine?: string): Snapshot {
+export function findSnapshot(
+  all: readonly Snapshot[],
+  text: string,
+  machine?: string,
+  damaged: readonly Damage[] = [],
+): Snapshot {
   const named = byName(all, text, machine);
   const isPiece = text.length >= ID_PIECE;
   const found = named.length > 0 ? named : all.filter(({ id }) => isPiece && id.startsWith(text));
@@ -41,6 +48,12 @@ export function findSnapshot(all: readonly Snapshot[], text: string, machine?: s
   if (found.length > 1) {
     const names = found.map(fullName).join(", ");
     throw new VmError("bad-argument", `snapshot "${text}": accepted is one of ${names}`);
+  }
+  const hurt = damaged.find(({ id, name }) => {
+    return (isPiece && id?.startsWith(text)) || name === text.slice(text.indexOf("/") + 1);
+  });
+  if (hurt !== undefined) {
+    throw new VmError("bad-file", `snapshot "${text}" cannot be used: ${hurt.why}`);
   }
   const shown = all.slice(-8).map(fullName).join(", ");
   const more = all.length > 8 ? ` and ${all.length - 8} more` : "";

@@ -44,7 +44,13 @@ import {
 import { beginSnapshot, type Creation, persist } from "./make.ts";
 import { Parts } from "./parts.ts";
 import { restoreMachine } from "./restore.ts";
-import type { ByteSink, ByteSource, SnapshotStorePort, StoreFindings } from "./store-port.ts";
+import type {
+  ByteSink,
+  ByteSource,
+  Damage,
+  SnapshotStorePort,
+  StoreFindings,
+} from "./store-port.ts";
 
 /** Captures of durable snapshots that are kept for quick reverts. */
 const RETAINED_MAX = 32;
@@ -77,12 +83,18 @@ export class SnapshotManager {
     return machine === undefined ? all : all.filter((one) => one.machine === machine);
   }
 
+  /** What is in the store and cannot be used; lists leave it out. */
+  get damaged(): readonly Damage[] {
+    return this.store.damaged();
+  }
+
   /**
    * The snapshot that a text names: a name (of `machine`, where that has one), MACHINE/NAME, an id
-   * or the beginning of one. Throws "not-found" naming those that exist, or "bad-argument".
+   * or the beginning of one. Throws "not-found" naming those that exist, "bad-argument", "bad-file"
+   * for one that cannot be used.
    */
   find(text: string, machine?: string): Snapshot {
-    return findSnapshot(this.list(), text, machine);
+    return findSnapshot(this.list(), text, machine, this.damaged);
   }
 
   /** Throws "not-found". */

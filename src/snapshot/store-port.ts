@@ -94,9 +94,21 @@ export interface ByteSource {
   read(offset: number, target: Uint8Array): MaybePromise<void>;
 }
 
+/** A snapshot that cannot be used. */
+export interface Damage {
+  /** Null where not even that can be read. */
+  readonly id: string | null;
+  readonly name: string | null;
+  readonly file: string;
+  readonly why: string;
+}
+
 /** A store of snapshots. */
 export interface SnapshotStorePort {
+  /** Those that can be used. */
   list(): readonly StoredSnapshot[];
+  /** Those that cannot. */
+  damaged(): readonly Damage[];
   /** Throws "not-found". */
   get(id: string): StoredSnapshot;
   begin(meta: SnapshotMeta, again?: PageAgain): Promise<StoreWriter>;

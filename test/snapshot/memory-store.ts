@@ -41,6 +41,10 @@ export class MemoryStore implements SnapshotStorePort {
     return [...this.#held.values()].map(({ stored }) => stored);
   }
 
+  damaged(): [] {
+    return [];
+  }
+
   #need(id: string): Held {
     const held = this.#held.get(id);
     if (held === undefined) throw new VmError("not-found", `snapshot ${id}`);

@@ -16,6 +16,7 @@ import {
   SNAPSHOT,
   SnapshotShape,
   STORE,
+  sayDamaged,
 } from "./snapshot-text.ts";
 
 /** The work of a long command: with progress, and with Ctrl-C as its end. */
@@ -54,6 +55,7 @@ Without DIR, says which one is mounted; another DIR takes the place of the one t
     if (path !== undefined) await snapshots.mount(path);
     if (snapshots.path === null) return null;
     const manager = await snapshots.manager();
+    sayDamaged(call, manager);
     return { path: snapshots.path, snapshots: manager.list().length };
   },
   text(result) {

@@ -5,6 +5,7 @@
  * Used by commands/snapshot.ts.
  */
 import { z } from "zod";
+import type { SnapshotManager } from "../../index.ts";
 import {
   CommandFailed,
   type CommandSpec,
@@ -22,6 +23,7 @@ import {
   SNAPSHOT,
   SnapshotShape,
   STORE,
+  sayDamaged,
   snapshotTable,
   timeText,
   typeText,
@@ -53,6 +55,7 @@ const list = command({
   async run(call) {
     const manager = await managerOf(call);
     const wanted = Object.entries(labelsOf(call.all("label")));
+    sayDamaged(call, manager);
     return manager
       .list(call.text("MACHINE"))
       .filter(({ labels }) => wanted.every(([key, value]) => labels[key] === value));
@@ -173,6 +176,7 @@ const tree = command({
   }),
   async run(call) {
     const manager = await managerOf(call);
+    sayDamaged(call, manager);
     const standing = call.fleet.vms.map(({ machine }) => manager.current(machine)?.id ?? null);
     return {
       snapshots: manager.list(call.text("MACHINE")),
@@ -311,16 +315,26 @@ const SHOWN = 16;
 
 const Finding = z.object({
   snapshot: z.string(),
-  machine: z.string(),
+  machine: z.string().nullable().describe("null where that cannot be read"),
   pages: z.number().describe("that were read and hashed"),
   problems: z.array(z.string()),
 });
+
+/** What lists leave out. */
+function lost(damaged: SnapshotManager["damaged"]): z.output<typeof Finding>[] {
+  return damaged.map(({ id, name, file, why }) => {
+    const problem = why.startsWith(file) ? why : `${file}: ${why}`;
+    return { snapshot: name ?? id ?? file, machine: null, pages: 0, problems: [problem] };
+  });
+}
 
 const verify = command({
   family: "snapshot",
   name: "verify",
   summary: "check every page, parent and section of snapshots against its hash",
-  details: "Without SNAPSHOT, all of the store. Exit status 1 when anything is wrong.",
+  details: `
+Without SNAPSHOT, all of the store, those that lists leave out because they cannot be used, too.
+Exit status 1 when anything is wrong.`,
   parameters: [{ ...SNAPSHOT, isOptional: true }],
   options: { ...LONG, ...STORE },
   example: "snapshot verify web/base",
@@ -330,7 +344,7 @@ const verify = command({
     const text = call.text("SNAPSHOT");
     const chosen = text === undefined ? manager.list() : [manager.find(text)];
     const { end, ...long } = longOf(call);
-    const findings: z.output<typeof Finding>[] = [];
+    const findings = text === undefined ? lost(manager.damaged) : [];
     try {
       for (const { id, name, machine } of chosen) {
         const { pages, problems } = await manager.verify(id, long);
@@ -349,7 +363,7 @@ const verify = command({
   text: (findings) =>
     findings
       .flatMap(({ snapshot, machine, pages, problems }) => {
-        const head = `${machine}/${snapshot}`;
+        const head = machine === null ? snapshot : `${machine}/${snapshot}`;
         if (problems.length === 0) return [`${head}: ${pages} pages, all as written`];
         return problems.map((problem) => `${head}: ${problem}`);
       })

@@ -60,6 +60,13 @@ export function managerOf(call: Call): Promise<SnapshotManager> {
   return call.fleet.snapshots.manager(call.has("store") ? call.path("store") : undefined);
 }
 
+/** Says on stderr how many snapshots a list leaves out. */
+export function sayDamaged({ streams }: Call, { damaged }: SnapshotManager): void {
+  if (damaged.length === 0) return;
+  const what = damaged.length === 1 ? "1 more is" : `${damaged.length} more are`;
+  streams.say(`${what} damaged; \`snapshot verify\` says why\n`);
+}
+
 /** Progress on stderr, Ctrl-C, and --limit, for a long operation of the manager; and its end. */
 export function longOf(call: Call): LongOptions & { end(): void } {
   const progress = progressOf(call);

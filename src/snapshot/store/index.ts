@@ -8,7 +8,7 @@ export type { Compaction } from "./compact.ts";
 export type { Findings } from "./inspect.ts";
 export type { SnapshotReader } from "./reader.ts";
 export type { Compression } from "./segment-writer.ts";
-export { CHAIN_MAX, type Damage, SNAPSHOTS_MAX } from "./state.ts";
+export { CHAIN_MAX, SNAPSHOTS_MAX } from "./state.ts";
 export { SnapshotStore, type StoreOptions, type StoreUsage } from "./store.ts";
 export type { StoreImportOptions } from "./transfer.ts";
 export type { Verification } from "./verify.ts";

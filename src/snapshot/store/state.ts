@@ -9,6 +9,7 @@
  */
 import { VmError } from "../../errors.ts";
 import type { Platform, StoreDirectory, StoreFile, StoreLock } from "../../platform/contract.ts";
+import type { Damage } from "../store-port.ts";
 import { type Digest, digestOf, reasonOf, sameBytes, toHex } from "./bytes.ts";
 import { HashIndex, type Place } from "./hash-index.ts";
 import { changeManifests, MANIFEST_ENDING, SNAPSHOTS } from "./journal.ts";
@@ -49,15 +50,6 @@ export interface Segment extends SegmentName {
   /** Why it cannot be used; null when it can. */
   problem: string | null;
   isGone: boolean;
-}
-
-/** A snapshot that cannot be used. */
-export interface Damage {
-  /** Null where not even that can be read. */
-  readonly id: string | null;
-  readonly name: string | null;
-  readonly file: string;
-  readonly why: string;
 }
 
 /** Files that are open to be read; the one that waited longest is closed for a new one. */

@@ -18,6 +18,7 @@ import type { LongOptions } from "../contract.ts";
 import type {
   ByteSink,
   ByteSource,
+  Damage,
   PageAgain,
   SnapshotMeta,
   SnapshotStorePort,
@@ -44,14 +45,7 @@ import { checkManifest, type Manifest } from "./manifest.ts";
 import { PageHash } from "./page-hash.ts";
 import { SnapshotReader } from "./reader.ts";
 import type { Compression } from "./segment-writer.ts";
-import {
-  CHAIN_MAX,
-  type Damage,
-  SEGMENT_ENDING,
-  SEGMENTS,
-  SNAPSHOTS_MAX,
-  StoreState,
-} from "./state.ts";
+import { CHAIN_MAX, SEGMENT_ENDING, SEGMENTS, SNAPSHOTS_MAX, StoreState } from "./state.ts";
 import { exportSnapshot, importParcel, openParcel, type StoreImportOptions } from "./transfer.ts";
 import { type Verification, verifySnapshots } from "./verify.ts";
 import { saveWorkingSet, sweepWorkingSets, WORKING } from "./working-set.ts";

@@ -4,6 +4,8 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { MemoryDirectory, nodePlatform, SnapshotStore } from "../../../src/node.ts";
+import type { World } from "../../../src/shell/world.ts";
 import { type OpenShell, openShell } from "./shell.ts";
 
 const test = suite("shell/families/snapshot");
@@ -104,6 +106,39 @@ test("a machine goes back, and one made of a snapshot is the same but for its id
     assert.is.not(await hash("other"), before);
     await shell.need("vm resume exact; console send exact 'poweroff\\n'; vm wait exact");
   });
+});
+
+test("what cannot be used any more is told by lists, and by verify with why", async () => {
+  const folder = new MemoryDirectory("store");
+  const openStore: World["openStore"] = () => {
+    return SnapshotStore.open(folder, { platform: nodePlatform() });
+  };
+  const shell = openShell(new Map(), { openStore });
+  try {
+    await shell.need(`${CREATE} --start; snapshot mount-store s; snapshot create web base`);
+    const { id } = await shell.json<{ id: string }>("snapshot create web more");
+    await shell.need("snapshot verify; snapshot mount-store other");
+    // the store is closed: its file is cut
+    const path = `snapshots/${id}.snap`;
+    const bytes = new Uint8Array(100);
+    folder.open(path).read(0, bytes);
+    await (await folder.create(path)).write(0, bytes);
+    await shell.need("snapshot mount-store s");
+    const { out, err } = await shell.run("snapshot list");
+    assert.match(out, /base/);
+    assert.not.match(out, /more/);
+    assert.is(err, "1 more is damaged; `snapshot verify` says why\n");
+    const verified = await shell.run("snapshot verify --json");
+    assert.is(verified.status, 1);
+    const [lost, whole] = JSON.parse(verified.out);
+    assert.is(lost.snapshot, id);
+    assert.match(lost.problems[0], /^snapshots\/\w+\.snap is damaged/);
+    assert.equal([whole.snapshot, whole.problems], ["base", []]);
+    const wanted = await refusal(shell, `snapshot info ${id.slice(0, 8)}`);
+    assert.match(wanted, /^1 snapshot "\w+" cannot be used: snapshots\//);
+  } finally {
+    await shell.fleet.dispose();
+  }
 });
 
 test("labels, notes and background work", async () => {
