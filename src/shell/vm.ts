@@ -265,15 +265,19 @@ export class Vm {
     return new Promise((resolve) => this.#interludeWaits.push(resolve));
   }
 
+  /** Throws "bad-state" for a machine whose memory is put away. */
+  checkHere(): void {
+    if (this.state !== "suspended") return;
+    const how = `\`vm resume ${this.name}\` brings it back`;
+    throw new VmError("bad-state", `${this.name} is suspended: its memory is not here; ${how}`);
+  }
+
   /**
    * Does `work` while no run is under way, so that registers, memory and the digest can be looked
    * at; a run that was under way goes on afterwards, and nobody sees that it had stopped.
    */
   async between<T>(work: (machine: Machine) => T | Promise<T>): Promise<T> {
-    if (this.state === "suspended") {
-      const how = `\`vm resume ${this.name}\` brings it back`;
-      throw new VmError("bad-state", `${this.name} is suspended: its memory is not here; ${how}`);
-    }
+    this.checkHere();
     this.#interludes++;
     try {
       if (this.#piece !== null) {

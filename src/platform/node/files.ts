@@ -108,9 +108,14 @@ export async function openFileWriter(path: string) {
 
 /**
  * A file that is written in order and takes its name when it is whole and durable; until then it is
- * called PATH.part. Throws "io".
+ * called PATH.part. Throws "io", also for a name of what is no file.
  */
 export async function openFileSink(path: string) {
+  const there = await stat(path).catch(() => null);
+  if (there?.isFile() === false) {
+    const what = there.isDirectory() ? "it is a folder" : "it is no file";
+    throw new VmError("io", `${path}: ${what}`);
+  }
   const part = `${path}.part`;
   const file = await createStoreFile(part);
   let at = 0;

@@ -6,7 +6,7 @@
  *         guest runs on.
  */
 import { z } from "zod";
-import { memoryMap, type PageRun, type RetainedRoot, sharedPages } from "../../index.ts";
+import { memoryMap, type PageRun, type RetainedRoot, sharedPages, VmError } from "../../index.ts";
 import {
   type Call,
   type CommandSpec,
@@ -15,7 +15,7 @@ import {
   type ParameterSpec,
   UsageError,
 } from "../command.ts";
-import { progressOf } from "../progress.ts";
+import { type Progress, progressOf } from "../progress.ts";
 import { bytesText, pairs, table } from "../render.ts";
 import type { Vm } from "../vm.ts";
 import { watchCommands } from "./memory-watch.ts";
@@ -27,8 +27,50 @@ const right = (name: string) => ({ name, align: "right" }) as const;
 
 const addressOf = (page: number) => `0x${(RAM_BASE + page * PAGE_BYTES).toString(16)}`;
 
-/** Does `work` with all pages as they are now. */
-async function withRoot<T>(vm: Vm, work: (root: RetainedRoot) => T | Promise<T>): Promise<T> {
+/** Where each page is; of a machine that is put away, none is here. */
+function runsOf({ state, machine: { view } }: Vm): readonly PageRun[] {
+  if (state === "suspended") return [{ page: 0, count: view.ramPages, state: "absent" }];
+  return memoryMap(view);
+}
+
+/** Absent pages between two breaths. */
+const BRING_STRIDE = 64;
+
+/** Reads what is absent of a machine that was restored lazily. Throws Interrupted, "no-memory". */
+async function bringAll(call: Call, { name, machine }: Vm): Promise<void> {
+  const absent = memoryMap(machine.view).filter(({ state }) => state === "absent");
+  const total = absent.reduce((sum, { count }) => sum + count, 0);
+  const progress = progressOf(call);
+  let done = 0;
+  try {
+    for (const { page, count } of absent) {
+      for (let at = page; at < page + count; at++) {
+        if ((await machine.pages.bring(at)) === "short") {
+          throw new VmError("no-memory", `no frame is free for the memory of ${name}`);
+        }
+        if (++done % BRING_STRIDE !== 0) continue;
+        progress.show("reading memory", (100 * done) / total);
+        await breathe(call);
+      }
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+/**
+ * Does `work` with all pages as they are now, none of them absent. Throws "bad-state" for a machine
+ * that is suspended.
+ */
+async function withRoot<T>(
+  call: Call,
+  vm: Vm,
+  work: (root: RetainedRoot) => T | Promise<T>,
+): Promise<T> {
+  vm.checkHere();
+  await bringAll(call, vm);
+  // it may be another one's, or put away, by now
+  vm.checkHere();
   const root = vm.machine.view.retainRoot();
   try {
     return await work(root);
@@ -50,7 +92,7 @@ const StatsShape = z.object({
   ramBytes: z.number(),
   zeroPages: z.number().describe("never written"),
   herePages: z.number().describe("in frames"),
-  absentPages: z.number().describe("in a snapshot, read when they are touched"),
+  absentPages: z.number().describe("in a snapshot, read when they are touched; put away"),
   frames: z.number().describe("named by it, tables and dirty logs included"),
   framesOwn: z.number().describe("of those, held by nobody else"),
 });
@@ -61,7 +103,7 @@ function pagesIn(runs: readonly PageRun[], state: PageRun["state"]): number {
 
 function statsOf(vm: Vm): z.output<typeof StatsShape> {
   const { view } = vm.machine;
-  const runs = memoryMap(view);
+  const runs = runsOf(vm);
   return {
     vm: vm.name,
     ramBytes: view.ramPages * PAGE_BYTES,
@@ -152,8 +194,9 @@ const map = command({
     ),
   }),
   async run(call) {
-    const { view } = call.vm().machine;
-    const runs = memoryMap(view).map(({ page, count, state }) => {
+    const vm = call.vm();
+    const { view } = vm.machine;
+    const runs = runsOf(vm).map(({ page, count, state }) => {
       return { address: addressOf(page), pages: count, state };
     });
     return { pages: view.ramPages, runs };
@@ -250,9 +293,14 @@ function pagesOf(root: RetainedRoot): number[] {
 /** Pages between two breaths. */
 const STRIDE = 1024;
 
-/** Finds the pattern in one moment's pages; a page that is absent ends it with an error. */
-async function search(call: Call, root: RetainedRoot, pattern: Uint8Array, most: number) {
-  const progress = progressOf(call);
+/** Finds the pattern in one moment's pages. */
+async function search(
+  call: Call,
+  root: RetainedRoot,
+  pattern: Uint8Array,
+  most: number,
+  progress: Progress,
+) {
   const found: number[] = [];
   const pages = pagesOf(root);
   // the end of the page before, so that what lies across two is found
@@ -276,7 +324,6 @@ async function search(call: Call, root: RetainedRoot, pattern: Uint8Array, most:
     tail = joined.slice(joined.length - pattern.length + 1);
     last = page;
   }
-  progress.end();
   return { found, isAll: true };
 }
 
@@ -300,8 +347,13 @@ are not. Exit status 0 also when nothing is found.`,
   async run(call) {
     const pattern = patternOf(call);
     const most = call.number("most") ?? 100;
-    const { found, isAll } = await withRoot(call.vm(), (root) => {
-      return search(call, root, pattern, most);
+    const { found, isAll } = await withRoot(call, call.vm(), async (root) => {
+      const progress = progressOf(call);
+      try {
+        return await search(call, root, pattern, most, progress);
+      } finally {
+        progress.end();
+      }
     });
     return { addresses: found.map((address) => `0x${address.toString(16)}`), isAll };
   },
@@ -320,7 +372,8 @@ function partOf(call: Call, ramPages: number): { first: number; count: number } 
   if (isWhole && from >= RAM_BASE && length > 0 && from + length <= end) {
     return { first: (from - RAM_BASE) / PAGE_BYTES, count: length / PAGE_BYTES };
   }
-  const given = `--from 0x${from.toString(16)} --length ${length}`;
+  const more = call.has("length") ? ` --length ${length}` : "";
+  const given = `--from 0x${from.toString(16)}${more}`;
   const ram = `0x${RAM_BASE.toString(16)} to 0x${end.toString(16)}`;
   throw new UsageError(`${given}: accepted are whole pages of ${PAGE_BYTES} bytes in ${ram}`);
 }
@@ -330,7 +383,7 @@ const dump = command({
   name: "dump",
   summary: "write a machine's RAM to a file, as it is at one moment",
   details: "The file is raw: byte n is that of physical address 0x80000000 + n, or --from + n.",
-  parameters: [VM, { name: "FILE", kind: "file", help: "made anew" }],
+  parameters: [VM, { name: "FILE", kind: "file", help: "made anew, once all is written" }],
   options: {
     from: { value: "ADDRESS", kind: "address", help: "physical; default 0x80000000" },
     length: { value: "BYTES", kind: "bytes", least: PAGE_BYTES, help: "default: all from there" },
@@ -342,8 +395,9 @@ const dump = command({
     const file = call.path("FILE") as string;
     const { first, count } = partOf(call, vm.machine.view.ramPages);
     const progress = progressOf(call);
-    await withRoot(vm, async (root) => {
-      const writer = await call.world.openWriter(file);
+    await withRoot(call, vm, async (root) => {
+      const sink = await call.world.openSink(file);
+      let isWhole = false;
       try {
         for (let done = 0; done < count; done += STRIDE) {
           const pages = Math.min(STRIDE, count - done);
@@ -352,13 +406,14 @@ const dump = command({
             const bytes = root.page(first + done + index);
             if (bytes !== null) piece.set(bytes, index * PAGE_BYTES);
           }
-          writer.write(piece);
+          await sink.write(piece);
           if (done > 0) progress.show("writing", (100 * done) / count);
           await breathe(call);
         }
+        isWhole = true;
       } finally {
-        await writer.close();
         progress.end();
+        await sink.close(isWhole);
       }
     });
     return { file, bytes: count * PAGE_BYTES };
@@ -379,7 +434,7 @@ too, and equal ones are equal machines: it needs a machine that stands still.`,
   result: z.object({ pages: z.number(), ram: z.string(), state: z.string().nullable() }),
   async run(call) {
     const vm = call.vm();
-    const { ram, pages } = await withRoot(vm, (root) => {
+    const { ram, pages } = await withRoot(call, vm, (root) => {
       return { ram: digits(root.digest()), pages: pagesOf(root).length };
     });
     const isStill = vm.state !== "running";

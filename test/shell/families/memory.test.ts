@@ -4,7 +4,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { MachineView } from "../../../src/core/machine-view.ts";
-import { sharedPages } from "../../../src/index.ts";
+import { sharedPages, VmError } from "../../../src/index.ts";
+import type { World } from "../../../src/shell/world.ts";
 import { type OpenShell, openShell } from "./shell.ts";
 
 const test = suite("shell/families/memory");
@@ -89,6 +90,64 @@ test("find sees what lies across two pages, text and hex; dump writes what is th
       assert.match(err, /whole pages of 4096 bytes in 0x80000000 to 0x81000000/);
     }
   });
+});
+
+test("of a machine that is suspended nothing is looked at, and nothing is written", async () => {
+  await withMachine(async (shell, files) => {
+    await shell.need("vm suspend web");
+    const how = /^web is suspended: its memory is not here; `vm resume web` brings it back\n$/;
+    for (const line of ["dump web x.bin", "find web R", "hash web"]) {
+      const { status, err } = await shell.run(`memory ${line}`);
+      assert.is(status, 1, line);
+      assert.match(err, how);
+    }
+    assert.not(files.has("/here/x.bin"));
+    const { machines } = await shell.json<Stats>("memory stats web");
+    assert.is(machines[0].zeroPages, 0, "it is put away, not zero");
+    assert.is(machines[0].absentPages * 4096, 16 * MEBIBYTE);
+    const { runs } = await shell.json<{ runs: Run[] }>("memory map web");
+    assert.equal(runs, [{ address: "0x80000000", pages: 4096, state: "absent" }]);
+  });
+});
+
+test("what is absent of a lazily restored machine is read before it is looked at", async () => {
+  await withMachine(async (shell, files) => {
+    await shell.need("vm pause web; memory dump web first.bin; snapshot mount-store s");
+    await shell.need("snapshot create web base");
+    const { ram } = await shell.json<{ ram: string }>("memory hash web");
+    // so slowly that nothing has come from behind
+    for (const [name, look] of [
+      ["a", "dump a again.bin"],
+      ["b", "find b Rivulet"],
+    ]) {
+      await shell.need(`snapshot restore base ${name} --lazy --limit 4K; memory ${look}`);
+    }
+    assert.equal(files.get("/here/again.bin"), files.get("/here/first.bin"));
+    await shell.need("snapshot restore base c --lazy --limit 4K");
+    assert.is((await shell.json<{ ram: string }>("memory hash c")).ram, ram);
+  });
+});
+
+test("a dump that fails leaves what was there", async () => {
+  const files = new Map([["/here/x.bin", Uint8Array.of(1, 2, 3)]]);
+  const ends: boolean[] = [];
+  const openSink: World["openSink"] = async () => ({
+    write: () => {
+      throw new VmError("io", "no space is left");
+    },
+    close: async (isWhole) => void ends.push(isWhole),
+  });
+  const shell = openShell(files, { openSink });
+  try {
+    await shell.need("vm create web --guest builtin --memory 16M --start");
+    const { status, err } = await shell.run("memory dump web x.bin");
+    assert.is(status, 1);
+    assert.match(err, /no space is left/);
+    assert.equal(ends, [false]);
+    assert.equal(files.get("/here/x.bin"), Uint8Array.of(1, 2, 3));
+  } finally {
+    await shell.fleet.dispose();
+  }
 });
 
 test("equal memories have equal hashes, and looking changes nothing", async () => {
