@@ -32,8 +32,8 @@ function byName(all: readonly Snapshot[], text: string, machine: string | undefi
 
 /**
  * The one that a text names: a name (of `machine`, where that has one), MACHINE/NAME, an id, or the
- * beginning of one. Throws "not-found", "bad-argument" for a name that two machines have, "bad-file"
- * for one of `damaged`.
+ * beginning of one. Throws "not-found", "bad-argument" for a name that two machines have,
+ * "bad-file" for one of `damaged`.
  */
 export function findSnapshot(
   all: readonly Snapshot[],
