@@ -173,7 +173,8 @@ function nodeWorld(): World {
     openWriter: openFileWriter,
     openSink: openFileSink,
     openSource: openFileSource,
-    openStore: async (path) => SnapshotStore.open(await openStoreDirectory(path), { platform }),
+    openStore: async (path, options) =>
+      SnapshotStore.open(await openStoreDirectory(path, options), { platform }),
     listFolder,
     listenControl,
     listenTcp,

@@ -10,7 +10,7 @@ import { runAlone } from "./commands/run.ts";
 import type { ControlServer } from "./control.ts";
 import { Fleet } from "./fleet.ts";
 import { overview, pairs, runsAlone } from "./render.ts";
-import { localStreams, runPrompt, type ShellParts } from "./repl.ts";
+import { localStreams, runPrompt, type ShellParts, sayUnwritten } from "./repl.ts";
 import { runLines } from "./script.ts";
 import { Abort, checkSession, errorDocument, runWords, Session } from "./session.ts";
 import type { World } from "./world.ts";
@@ -179,7 +179,9 @@ async function runShell(
   // the end of stdin is not the end of a process that others use
   const isFromFile = invocation.script !== undefined && invocation.script !== "-";
   const isOver = isFromFile || session.exit !== null || status !== 0;
-  return door === null || isOver ? status : serve(door, world);
+  const last = door === null || isOver ? status : await serve(door, world);
+  // what a script asked for is not there: it did not succeed
+  return sayUnwritten(parts) && last === 0 ? 1 : last;
 }
 
 /** The table, loaded when something asks for it: a plain run does not. */

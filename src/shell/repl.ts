@@ -52,10 +52,20 @@ function remember(line: string, session: Session, world: World): void {
   if (!line.startsWith(" ")) world.saveHistory(line);
 }
 
+/** Says which snapshots are given up, for the process ends now; true when there are any. */
+export function sayUnwritten({ fleet, world }: Pick<ShellParts, "fleet" | "world">): boolean {
+  const { unwritten } = fleet.snapshots;
+  if (unwritten.length === 0) return false;
+  const how = "`snapshot progress --wait` waits for what is written in the background";
+  world.say(`not kept, for the shell ends: ${unwritten.join(", ")}; ${how}\n`);
+  return true;
+}
+
 /** What the person is told who leaves. */
 function farewell({ fleet, world }: ShellParts): void {
   const names = fleet.vms.filter((vm) => vm.isRunning).map(({ name }) => name);
   if (names.length > 0) world.say(`ends with the shell: ${names.join(", ")}\n`);
+  sayUnwritten({ fleet, world });
 }
 
 async function readLines(prompt: Prompt, session: Session, parts: ShellParts): Promise<number> {

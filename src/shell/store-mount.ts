@@ -93,27 +93,54 @@ export class StoreMount {
     return this.#mounted?.path ?? null;
   }
 
+  /** How a snapshot is called, for one of `machine`: with its own machine where that is another. */
+  nameOf(id: string, machine: string): string | null {
+    const found = this.#mounted?.manager.list().find((one) => one.id === id);
+    if (found === undefined) return null;
+    return found.machine === machine ? found.name : `${found.machine}/${found.name}`;
+  }
+
+  /** Snapshots that are just being written: they are not kept when the shell ends now. */
+  get unwritten(): string[] {
+    const running = this.#mounted?.manager.jobs.filter((job) => {
+      return job.operation === "create" && job.state === "running";
+    });
+    return (running ?? []).map(({ machine, snapshot }) => `${machine}/${snapshot}`);
+  }
+
   /**
    * Mounts the store in a folder, in place of another. Throws "busy" when another process has it,
-   * or when machines here still read from the one before, "io", "bad-file".
+   * when machines here still read from the one before, or when snapshots of that are only in
+   * memory; "not-found" unless it may be made; "io", "bad-file".
    */
-  mount(path: string): Promise<void> {
+  mount(path: string, create = true): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#mounted?.path === path) return;
       this.#checkUnused(path);
       await this.#unmount();
-      const store = await this.#owner.world.openStore(path);
+      const store = await this.#owner.world.openStore(path, { create });
       const manager = new SnapshotManager(store, { host: await this.#owner.openHost() });
       this.#mounted = { path, store, manager };
     });
   }
 
-  /** Throws "busy" while machines read their disks from the store that is mounted. */
+  /** Throws "busy" while machines need the store that is mounted, or snapshots would be lost. */
   #checkUnused(path: string): void {
-    const users = this.#mounted?.manager.diskUsers ?? [];
-    if (users.length === 0) return;
-    const text = `${path} cannot take the place of ${this.path}: ${users.join(", ")} read disks there`;
-    throw new VmError("busy", `${text}; \`vm destroy\` ends a machine`);
+    if (this.#mounted === null) return;
+    const { manager } = this.#mounted;
+    const text = `${path} cannot take the place of ${this.path}`;
+    const users = manager.diskUsers.join(", ");
+    if (users !== "") {
+      throw new VmError(
+        "busy",
+        `${text}: ${users} read disks there; \`vm destroy\` ends a machine`,
+      );
+    }
+    const volatile = manager.list().filter(({ isInMemory }) => isInMemory);
+    if (volatile.length === 0) return;
+    const names = volatile.map(({ machine, name }) => `${machine}/${name}`).join(", ");
+    const how = "`snapshot verify` writes it, `snapshot delete` gives it up";
+    throw new VmError("busy", `${text}: only in memory there: ${names}; ${how}`);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -130,9 +157,12 @@ export class StoreMount {
     await mounted.store.close();
   }
 
-  /** The manager of the store at `path`, which is mounted first, or of the one that is mounted. */
-  async manager(path?: string): Promise<SnapshotManager> {
-    if (path !== undefined) await this.mount(path);
+  /**
+   * The manager of the store at `path`, which is mounted first, or of the one that is mounted.
+   * Throws as `mount` does, and "not-found" where there is none.
+   */
+  async manager(path?: string, create = false): Promise<SnapshotManager> {
+    if (path !== undefined) await this.mount(path, create);
     await this.#turn;
     if (this.#mounted !== null) return this.#mounted.manager;
     const how = "`snapshot mount-store DIR` mounts one";
@@ -147,6 +177,11 @@ export class StoreMount {
   ): Promise<{ readonly vm: Vm; readonly pages: number }> {
     const { world } = this.#owner;
     const { shape, wholeDisks, origin: given } = await manager.facts(snapshot.id);
+    const [known, wanted] = [shape.disks.length, wish.disks?.length ?? 0];
+    if (wanted > known) {
+      const name = `${snapshot.machine}/${snapshot.name}`;
+      throw new VmError("bad-argument", `${wanted} disks are given: ${name} has ${known}`);
+    }
     const origin = Origin.safeParse(given).data ?? { spec: {}, disks: [] };
     // files that are gone are missed at the next boot only
     const boot = await bootFiles(origin.spec, world).catch(() => ({}));

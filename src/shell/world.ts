@@ -251,8 +251,11 @@ export interface World {
   /** Keeps a line for later sessions. */
   saveHistory(line: string): void;
   openDisk(path: string, mode: DiskMode): Promise<BlockBackend>;
-  /** A store of snapshots in a folder, made when there is none. Throws "busy", "io", "bad-file". */
-  openStore(path: string): Promise<SnapshotStorePort>;
+  /**
+   * A store of snapshots in a folder; unless `create` is false, that is made when it is not there.
+   * Throws "busy", "io", "bad-file", "not-found".
+   */
+  openStore(path: string, options?: { readonly create?: boolean }): Promise<SnapshotStorePort>;
   readonly disks: DiskShelf;
   readonly guests: GuestShelf;
   readonly environment: Environment;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { writeWholeFile } from "../../src/platform/node/files.ts";
+import { openFileSink, writeWholeFile } from "../../src/platform/node/files.ts";
 
 const test = suite("platform/files");
 const MEBIBYTE = 1 << 20;
@@ -38,6 +38,26 @@ test("a file that cannot be written stays as it was", async () => {
     assert.is((error as { code: string }).code, "io");
   }
   assert.is(readFileSync(path, "utf8"), "old");
+});
+
+test("what is written in order is there as a whole or not at all, and takes no device's place", async () => {
+  const path = join(folder, "sink");
+  writeFileSync(path, "old");
+  const before = readdirSync(folder);
+  for (const [isWhole, content] of [
+    [false, "old"],
+    [true, "new"],
+  ] as const) {
+    const sink = await openFileSink(path);
+    await sink.write(new TextEncoder().encode("new"));
+    await sink.close(isWhole);
+    assert.is(readFileSync(path, "utf8"), content);
+  }
+  for (const name of ["/dev/null", folder]) {
+    const error = await openFileSink(name).catch((cause) => cause);
+    assert.match(String(error), /it is (no file|a folder)/);
+  }
+  assert.equal(readdirSync(folder), before);
 });
 
 test.run();

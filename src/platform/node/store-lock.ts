@@ -32,6 +32,11 @@ const DELAY_MS_MAX = 60;
 /** How long an answer is waited for from one that takes the connection: it is alive anyway. */
 const ANSWER_MS = 500;
 const OWNS = "owns ";
+const REASONS: Record<string, string> = {
+  EACCES: "permission denied",
+  ENOSPC: "no space is left",
+  EROFS: "the file system is read-only",
+};
 
 /** What somebody else in the folder is. */
 type Other = "gone" | "asking" | { readonly owner: string };
@@ -76,8 +81,10 @@ class Claim {
   listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", (cause: NodeJS.ErrnoException) => {
-        const why = cause.code === "EACCES" ? "permission denied" : (cause.code ?? cause.message);
-        reject(new VmError("io", `no socket can be made in ${this.#folder}: ${why}`, { cause }));
+        const why = REASONS[cause.code ?? ""] ?? cause.code ?? cause.message;
+        const needs = "a store is locked, and so written to, even to be read";
+        const text = `no socket can be made in ${this.#folder}: ${why}; ${needs}`;
+        reject(new VmError("io", text, { cause }));
       });
       this.#server.listen(this.#path, () => {
         this.#inode = lstatSync(this.#path, { throwIfNoEntry: false })?.ino ?? 0;

@@ -266,12 +266,15 @@ const importCommand = command({
   options: {
     name: { value: "NAME", kind: "text", help: "another name for it" },
     ...LONG,
-    ...STORE,
+    store: {
+      ...STORE.store,
+      help: "the store; it is mounted first, and made when it is not there",
+    },
   },
   example: "snapshot import base.rvs --name other",
   result: SnapshotShape,
   async run(call) {
-    const manager = await managerOf(call);
+    const manager = await managerOf(call, true);
     const file = call.path("FILE") as string;
     const name = call.text("name");
     return long(call, (options) =>

@@ -60,7 +60,10 @@ const list = command({
       .list(call.text("MACHINE"))
       .filter(({ labels }) => wanted.every(([key, value]) => labels[key] === value));
   },
-  text: (all) => (all.length === 0 ? EMPTY : snapshotTable(all)),
+  text(all, { fleet: { snapshots } }) {
+    if (all.length === 0) return EMPTY;
+    return snapshotTable(all, (id, machine) => snapshots.nameOf(id, machine));
+  },
 });
 
 const InfoShape = SnapshotShape.extend({

@@ -43,7 +43,7 @@ that is not zero; incremental what changed since the snapshot that the machine s
 differential what changed since the last full one; cow stays in memory and is written when another
 one builds on it. Without --type: incremental where that is possible, else full. With --background
 the command ends when the guest runs on; \`snapshot progress VM --wait\` waits
-for the rest.`,
+for the rest, and a shell that ends before gives it up.`,
   parameters: [VM, { name: "NAME", kind: "text", help: "default snap-N", isOptional: true }],
   options: {
     type: { value: "TYPE", kind: "choice", choices: TYPES, help: "what it holds" },
@@ -62,11 +62,12 @@ for the rest.`,
   async run(call) {
     const vm = call.vm();
     const manager = await managerOf(call);
-    const { signal, end, ...long } = longOf(call);
+    const { end, bytesPerSecond, ...watched } = longOf(call);
     const isBackground = call.has("background");
+    // what goes on behind the next prompt neither writes there nor ends with this command
     const work = manager.begin(vm.machine, {
-      ...long,
-      signal: isBackground ? undefined : signal,
+      bytesPerSecond,
+      ...(isBackground ? {} : watched),
       name: call.text("NAME"),
       type: call.text("type") as (typeof TYPES)[number] | undefined,
       labels: labelsOf(call.all("label")),
@@ -90,9 +91,9 @@ for the rest.`,
   },
   text({ name, machine, type, pages, bytes, pauseMs, totalMs, isDone }) {
     const pause = `the guest stood still for ${pauseMs.toFixed(2)}ms`;
-    const what = `${machine}/${name}: ${type}, ${pages} pages`;
+    const what = `${machine}/${name}: ${type}`;
     if (!isDone) return `${what}, being written; ${pause}\n`;
-    return `${what}, ${bytesText(bytes.onDisk)} written in ${durationText(totalMs)}; ${pause}\n`;
+    return `${what}, ${pages} pages, ${bytesText(bytes.onDisk)} written in ${durationText(totalMs)}; ${pause}\n`;
   },
 });
 
@@ -107,6 +108,7 @@ there. Snapshots stay as they are, and the next incremental one builds on this o
   options: { ...CLOCK, ...LONG },
   example: "snapshot revert web base",
   result: z.object({
+    machine: z.string(),
     snapshot: SnapshotShape,
     pages: z.number().describe("of RAM that changed"),
     isRemapped: z.boolean().describe("nothing was read: its frames were still in memory"),
@@ -119,7 +121,8 @@ there. Snapshots stay as they are, and the next incremental one builds on this o
     const { end, ...long } = longOf(call);
     try {
       const clock = call.text("clock") as (typeof POLICIES)[number] | undefined;
-      return await manager.revert(vm.machine, snapshot.id, { ...long, clock });
+      const reverted = await manager.revert(vm.machine, snapshot.id, { ...long, clock });
+      return { machine: vm.name, ...reverted };
     } catch (error) {
       checkSignal(call.signal);
       throw error;
@@ -127,10 +130,11 @@ there. Snapshots stay as they are, and the next incremental one builds on this o
       end();
     }
   },
-  text: ({ snapshot, pages, isRemapped, pauseMs }) => {
+  text: ({ machine, snapshot, pages, isRemapped, pauseMs }) => {
     const how = isRemapped ? "remapped" : "read";
     const pause = `the guest stood still for ${pauseMs.toFixed(2)}ms`;
-    return `${snapshot.machine} is ${snapshot.name} again: ${pages} pages ${how}; ${pause}\n`;
+    const name = snapshot.machine === machine ? "" : `${snapshot.machine}/`;
+    return `${machine} is ${name}${snapshot.name} again: ${pages} pages ${how}; ${pause}\n`;
   },
 });
 

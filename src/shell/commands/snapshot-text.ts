@@ -22,7 +22,7 @@ export const SNAPSHOT: ParameterSpec = {
 
 /** The store, where none is mounted. */
 export const STORE = {
-  store: { value: "DIR", kind: "file", help: "the store, where none is mounted" },
+  store: { value: "DIR", kind: "file", help: "the store; it is mounted first" },
 } as const satisfies Readonly<Record<string, CommandOption>>;
 
 /** What every long operation takes. */
@@ -55,9 +55,10 @@ export const SnapshotShape = z.object({
   isRetained: z.boolean(),
 });
 
-/** The manager of the store that is mounted, or that --store names. */
-export function managerOf(call: Call): Promise<SnapshotManager> {
-  return call.fleet.snapshots.manager(call.has("store") ? call.path("store") : undefined);
+/** The manager of the store that is mounted, or that --store names; `create`: it may be made. */
+export function managerOf(call: Call, create = false): Promise<SnapshotManager> {
+  const path = call.has("store") ? call.path("store") : undefined;
+  return call.fleet.snapshots.manager(path, create);
 }
 
 /** Says on stderr how many snapshots a list leaves out. */
@@ -137,9 +138,11 @@ export function typeText({ type, isInMemory }: Pick<Snapshot, "type" | "isInMemo
 }
 
 /** Snapshots, a line each. */
-export function snapshotTable(snapshots: readonly z.output<typeof SnapshotShape>[]): string {
+export function snapshotTable(
+  snapshots: readonly z.output<typeof SnapshotShape>[],
+  nameOf: (id: string, machine: string) => string | null,
+): string {
   const right = (name: string) => ({ name, align: "right" }) as const;
-  const names = new Map(snapshots.map(({ id, name }) => [id, name]));
   const columns = ["MACHINE", "NAME", "TYPE", "PARENT", right("PAGES"), right("ON DISK")];
   return table(
     [...columns, right("GUEST TIME"), "CREATED (UTC)", "LABELS"],
@@ -147,7 +150,7 @@ export function snapshotTable(snapshots: readonly z.output<typeof SnapshotShape>
       one.machine,
       one.name,
       typeText(one),
-      one.parent === null ? "" : (names.get(one.parent) ?? one.parent),
+      one.parent === null ? "" : (nameOf(one.parent, one.machine) ?? one.parent),
       `${one.pages}`,
       bytesText(one.bytes.onDisk),
       durationText(one.ticks / 1e4),

@@ -36,7 +36,10 @@ const CLOCK = {
 } as const;
 const right = (name: string) => ({ name, align: "right" }) as const;
 
-/** Does long work with progress; what Ctrl-C took back is an interruption, not a failure. */
+/**
+ * Does long work on the call's VM with progress; what Ctrl-C took back is an interruption, not a
+ * failure.
+ */
 async function longWork<T>(
   call: Call,
   step: string,
@@ -44,6 +47,8 @@ async function longWork<T>(
 ): Promise<T> {
   const progress = progressOf(call);
   const { signal } = call;
+  const underWay = call.vm().machine.jobs.current;
+  if (underWay !== null) progress.show(`${step}, once the ${underWay.kind} under way is over`);
   try {
     return await work({ signal, onProgress: (done) => progress.show(step, done * 100) });
   } catch (error) {

@@ -79,7 +79,7 @@ const state = command({
   text(one) {
     const job = one.job === null ? null : `${one.job.kind} ${one.job.percent ?? "?"} %`;
     const rows = [
-      ["state", `${one.state} (${one.reason})`],
+      ["state", one.reason === "" ? one.state : `${one.state} (${one.reason})`],
       ["since", `${durationText(one.sinceGuestSeconds * 1000)} of guest time`],
       ["under way", one.underWay ?? job ?? "nothing"],
       ["life", `number ${one.incarnation}`],

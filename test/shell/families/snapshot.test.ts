@@ -4,8 +4,10 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { MemoryDirectory, nodePlatform, SnapshotStore } from "../../../src/node.ts";
+import { MemoryDirectory, nodePlatform, SnapshotStore, VmError } from "../../../src/node.ts";
+import { main } from "../../../src/shell/main.ts";
 import type { World } from "../../../src/shell/world.ts";
+import { fakeWorld, spoken } from "../fake.ts";
 import { type OpenShell, openShell } from "./shell.ts";
 
 const test = suite("shell/families/snapshot");
@@ -63,6 +65,38 @@ test("without a store everything says how to mount one; another one takes its pl
   });
 });
 
+test("a store whose snapshots are only in memory is not let go; --store makes none", async () => {
+  await withMachine(async (shell) => {
+    await shell.need("snapshot mount-store one; snapshot create web base");
+    await shell.need("snapshot create web quick --type cow --label k=v");
+    assert.match(await shell.need("snapshot list --label k=v"), /cow, in memory +base /);
+    const kept =
+      /^1 \/here\/two cannot take the place of \/here\/one: only in memory there: web\/quick;/;
+    assert.match(await refusal(shell, "snapshot mount-store two"), kept);
+    assert.match(await refusal(shell, "snapshot list --store two"), kept);
+    assert.equal(await names(shell), ["web/base", "web/quick"]);
+    await shell.need("snapshot verify quick; snapshot mount-store two");
+    assert.equal(await names(shell, "snapshot list --store one"), ["web/base", "web/quick"]);
+  });
+  const asked: unknown[] = [];
+  const shell = openShell(new Map(), {
+    openStore: async (_path, options) => {
+      asked.push(options);
+      throw new VmError("not-found", "it is not there");
+    },
+  });
+  for (const line of [
+    "list --store s",
+    "verify --store s",
+    "import f --store s",
+    "mount-store s",
+  ]) {
+    await refusal(shell, `snapshot ${line}`);
+  }
+  assert.equal(asked, [{ create: false }, { create: false }, { create: true }, { create: true }]);
+  await shell.fleet.dispose();
+});
+
 test("names find snapshots, of the machine that is meant; what is not there is told", async () => {
   await withMachine(async (shell) => {
     await shell.need("snapshot mount-store s; snapshot create web base; snapshot create web");
@@ -101,6 +135,12 @@ test("a machine goes back, and one made of a snapshot is the same but for its id
       /^web is base again: 1 pages remapped; the guest stood still for [\d.]+ms\n$/,
     );
     assert.is(await hash("web"), before);
+    const none = await refusal(shell, "snapshot restore base x --disk a.img");
+    assert.match(none, /^1 1 disks are given: web\/base has 0/);
+    await shell.need("snapshot restore base twin");
+    assert.match(await shell.need("snapshot revert twin base"), /^twin is web\/base again: /);
+    await shell.need("snapshot create twin more");
+    assert.match(await shell.need("snapshot list twin"), /more +incremental +web\/base /);
     await shell.need("snapshot restore base exact --exact; snapshot restore base other");
     assert.is(await hash("exact"), before);
     assert.is.not(await hash("other"), before);
@@ -148,8 +188,10 @@ test("labels, notes and background work", async () => {
       "snapshot create web base --label a=1 --label b=2 --notes 'no news' --background",
     );
     assert.is(made.isDone, false);
+    assert.equal(shell.fleet.snapshots.unwritten, ["web/base"]);
     const [job] = await shell.json<{ state: string }[]>("snapshot progress web --wait");
     assert.is(job.state, "done");
+    assert.equal(shell.fleet.snapshots.unwritten, []);
     assert.is(await shell.need("snapshot cancel web"), "web: nothing is under way\n");
     await shell.need("snapshot label base c=3 a= --notes new");
     const [{ labels }] = await shell.json<Listed[]>("snapshot list --label c=3");
@@ -159,6 +201,27 @@ test("labels, notes and background work", async () => {
     const both = await refusal(shell, "snapshot merge base --all --into child");
     assert.match(both, /^2 .*accepted: --into parent/);
   });
+});
+
+test("what waits for a snapshot says so; a script that ends before one is written fails", async () => {
+  await withMachine(async (shell) => {
+    await shell.need("snapshot mount-store s; snapshot create web base --limit 4K --background");
+    const suspending = shell.run("vm suspend web");
+    const manager = await shell.fleet.snapshots.manager();
+    assert.is(await manager.cancel(shell.fleet.get("web").machine), "create");
+    const { status, err } = await suspending;
+    assert.is(status, 0);
+    assert.match(err, /^suspending web, once the snapshot under way is over\n/);
+  });
+  const lines = [
+    `${CREATE} --start`,
+    "snapshot mount-store s",
+    "snapshot create web lost --limit 4K --background",
+  ];
+  const said = spoken();
+  const files = new Map([["/here/s.rv", new TextEncoder().encode(lines.join("\n"))]]);
+  assert.is(await main(["-f", "/here/s.rv"], fakeWorld(files, said)), 1);
+  assert.match(said.err, /^not kept, for the shell ends: web\/lost; `snapshot progress --wait`/m);
 });
 
 test("a disk comes with its snapshot, alone or over a file that is given", async () => {
