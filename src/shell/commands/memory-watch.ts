@@ -5,7 +5,7 @@
  * Holds   one dirty log while the command lasts, whatever ends it; other logs are not disturbed.
  */
 import { z } from "zod";
-import type { Machine } from "../../index.ts";
+import { type Machine, VmError } from "../../index.ts";
 import {
   type Call,
   type CommandSpec,
@@ -49,6 +49,9 @@ async function watch(call: Call, machine: Machine, samples: number): Promise<num
     const all: number[][] = [];
     for (let sample = 0; sample < samples; sample++) {
       await pass(call, spanMs / samples);
+      if (machine.isDisposed) {
+        throw new VmError("not-found", `machine "${machine.name}" was removed meanwhile`);
+      }
       const pages: number[] = [];
       for (const batch of log.take()) pages.push(...batch);
       all.push(pages);

@@ -186,6 +186,16 @@ test("dirty and heat see what is written while they watch, and only that", async
   });
 });
 
+test("a machine that is removed while it is watched is missed by name", async () => {
+  await withMachine(async (shell) => {
+    const watching = shell.run("memory dirty web --for 100ms");
+    await shell.fleet.remove("web");
+    const { status, err } = await watching;
+    assert.is(status, 1);
+    assert.is(err, 'machine "web" was removed meanwhile\n');
+  });
+});
+
 test("machines share the frames that both have and neither wrote since", async () => {
   await withMachine(async (shell) => {
     const { view } = shell.fleet.get("web").machine;
