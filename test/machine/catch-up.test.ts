@@ -95,6 +95,33 @@ for (const harts of [1, 2]) {
   });
 }
 
+test("a busy machine that goes back to before catches up from there", async () => {
+  const platform = new HostTime();
+  const host = await smallHost({ platform });
+  try {
+    const kernel = imageProgram(emitHandlers);
+    const machine = host.createMachine({ kernel, memoryBytes: "4M", clock: "host" });
+    await machine.boot();
+    await machine.run(1_000_000);
+    const early = machine.capture();
+    await machine.run(100_000_000);
+    machine.pause();
+    const late = machine.capture();
+    platform.sleep(GAP_MS);
+    for (const capture of [late, early]) {
+      await machine.adopt(capture, { identity: "same", clock: "jump" });
+      const behind = machine.stats().behindTicks;
+      machine.resume();
+      await machine.run(60_000_000);
+      machine.pause();
+      const { behindTicks } = machine.stats();
+      assert.ok(behindTicks < behind / 2, `${behindTicks} of ${behind} ticks are still missing`);
+    }
+  } finally {
+    host.dispose();
+  }
+});
+
 test("a guest that never unmasks them catches up too", async () => {
   const { masked } = await afterGap(emitMasked, 1);
   assert.ok(masked >= HALF_STEP_TICKS, `${masked} ticks`);
