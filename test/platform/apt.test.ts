@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -67,9 +67,9 @@ function buildArchive(name: string): { uri: string; deb: string } {
   return { uri: `file:${archive}`, deb };
 }
 
-async function aptFor(uri: string, isTrusted: boolean): Promise<PrivateApt> {
+async function aptFor(uri: string, isTrusted: boolean, codename?: string): Promise<PrivateApt> {
   const own = mkdtempSync(join(folder, "private-"));
-  const target = { suite: "trixie", architecture: "riscv64", folder: own };
+  const target = { suite: "trixie", codename, architecture: "riscv64", folder: own };
   const apt = await PrivateApt.create(target, { uri, signedBy: null, isTrusted });
   await apt.update();
   return apt;
@@ -122,6 +122,28 @@ testNeeding(test, [APT], "a package that is not what the lists say is refused", 
 testNeeding(test, [APT], "an archive without a trusted signature is refused", async () => {
   const { uri } = buildArchive("unsigned");
   assert.match(await messageOf(aptFor(uri, false)), /not signed|no longer signed|Release/);
+});
+
+testNeeding(test, [APT], "the release is known by its codename, in whatever suite", async () => {
+  const { uri } = buildArchive("named");
+  assert.match(await messageOf(aptFor(uri, true, "forky")), /trixie: wanted is forky/);
+  await aptFor(uri, true, "trixie");
+});
+
+testNeeding(test, [APT], "a package known by its hash is fetched without lists", async () => {
+  const { uri, deb } = buildArchive("known");
+  const bytes = readFileSync(deb);
+  const facts = { name: "known", version: "1.2-3", bytes: bytes.length, depends: "" };
+  const known = { ...facts, sha256: sha256(bytes), path: "pool/known_1.2-3_riscv64.deb" };
+  const own = mkdtempSync(join(folder, "private-"));
+  const target = { suite: "nowhere", architecture: "riscv64", folder: own };
+  const apt = await PrivateApt.create(target, { uri, signedBy: null, isTrusted: false });
+  const into = mkdtempSync(join(folder, "into-"));
+  const path = await apt.downloadKnown(known, into, () => {});
+  assert.is(sha256(readFileSync(path)), known.sha256);
+  const wrong = { ...known, name: "wrong", sha256: sha256("something else") };
+  assert.match(await messageOf(apt.downloadKnown(wrong, into, () => {})), /[Hh]ash|mismatch/);
+  assert.not.ok(existsSync(join(into, "wrong.deb")));
 });
 
 testNeeding(test, [APT], "an archive that is not there is said by its name", async () => {

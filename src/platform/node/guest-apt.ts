@@ -5,9 +5,10 @@
  *
  * Owns    the files under the folder it is given.
  * Used by guest-debian.ts.
- * Holds   apt's own checks hold: the archive's signature, and each package's hash and size.
+ * Holds   apt's own checks hold: the archive's signature, and each package's hash and size. What is
+ *         fetched without lists is held to a hash that the caller knows.
  */
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VmError } from "../../errors.ts";
 import { runTool } from "./guest-process.ts";
@@ -23,9 +24,18 @@ export interface PackageFacts {
   readonly depends: string;
 }
 
+/** A package that is known without the archive's lists. */
+export interface KnownPackage extends PackageFacts {
+  /** Where it lies below the archive's URI. */
+  readonly path: string;
+}
+
 /** Which packages, and where to work. */
 export interface AptTarget {
+  /** As the archive names its folder: "trixie", "stable". */
   readonly suite: string;
+  /** What the release must call itself; left out: anything. */
+  readonly codename?: string;
   readonly architecture: string;
   /** Where everything private lies. */
   readonly folder: string;
@@ -33,6 +43,9 @@ export interface AptTarget {
 }
 
 const APT_PACKAGE = "apt";
+/** Not on the PATH: apt's own place for it. */
+const APT_HELPER = "/usr/lib/apt/apt-helper";
+const ON_STATUS = ["-o", "APT::Status-Fd=3"];
 
 /** Text of a private source list for one archive. */
 function sourceText(archive: DebianArchive, target: AptTarget): string {
@@ -72,13 +85,25 @@ function configText(folder: string, architecture: string, acquire: readonly stri
   return [...acquire, ...lines, `APT::Architectures { "${architecture}"; };`, ""].join("\n");
 }
 
+/** Reads apt's status lines: 0 to 100 of what is fetched. */
+function percentReader(onPercent: (percent: number) => void): (line: string) => void {
+  return (line) => {
+    const percent = /^dlstatus:\d+:([\d.]+):/.exec(line)?.[1];
+    if (percent !== undefined) onPercent(Number(percent));
+  };
+}
+
 /** apt over a private folder. */
 export class PrivateApt {
   readonly #target: AptTarget;
+  readonly #archive: DebianArchive;
 
-  /** Lays out the folder for one archive. Throws VmError "missing-tool" when apt is not there. */
+  /**
+   * Lays out the folder for one archive, anew. Throws VmError "missing-tool" when apt is not there.
+   */
   static async create(target: AptTarget, archive: DebianArchive): Promise<PrivateApt> {
     const { folder } = target;
+    rmSync(folder, { recursive: true, force: true });
     for (const path of ["empty", "sources", "state/lists/partial", "cache/archives/partial"]) {
       mkdirSync(join(folder, path), { recursive: true });
     }
@@ -95,11 +120,12 @@ export class PrivateApt {
       );
     const config = configText(folder, target.architecture, acquire);
     writeFileSync(join(folder, "apt.conf"), config);
-    return new PrivateApt(target);
+    return new PrivateApt(target, archive);
   }
 
-  private constructor(target: AptTarget) {
+  private constructor(target: AptTarget, archive: DebianArchive) {
     this.#target = target;
+    this.#archive = archive;
   }
 
   #run(
@@ -113,11 +139,20 @@ export class PrivateApt {
   }
 
   /**
-   * Fetches the package lists. Throws VmError "io" when the archive does not answer, or has no such
-   * suite.
+   * Fetches the package lists. Throws VmError "io" when the archive does not answer, has no such
+   * suite, has one of another release, or has lists that are not those of its release file.
    */
   async update(): Promise<void> {
     await this.#run("apt-get", ["update", "-q", "--error-on=any"]);
+    const { suite, codename, folder } = this.#target;
+    if (codename === undefined) return;
+    const lists = join(folder, "state/lists");
+    const release = readdirSync(lists).find((name) => /_(In)?Release$/.test(name));
+    const text = release === undefined ? "" : readFileSync(join(lists, release), "utf8");
+    const found = /^Codename: (\S+)$/m.exec(text)?.[1] ?? "none";
+    if (found === codename) return;
+    const where = `${this.#archive.uri}, suite ${suite}`;
+    throw new VmError("io", `${where}: the release's codename is ${found}: wanted is ${codename}`);
   }
 
   /** What the lists say about the newest version of a package. Throws VmError "not-found". */
@@ -144,16 +179,28 @@ export class PrivateApt {
     into: string,
     onPercent: (percent: number) => void,
   ): Promise<string> {
-    const onStatus = (line: string) => {
-      const percent = /^dlstatus:\d+:([\d.]+):/.exec(line)?.[1];
-      if (percent !== undefined) onPercent(Number(percent));
-    };
-    const args = ["download", "-q", "-o", "APT::Status-Fd=3", `${facts.name}=${facts.version}`];
+    const onStatus = percentReader(onPercent);
+    const args = ["download", "-q", ...ON_STATUS, `${facts.name}=${facts.version}`];
     await this.#run("apt-get", args, { cwd: into, onStatus });
     const file = readdirSync(into).find(
       (name) => name.startsWith(facts.name + "_") && name.endsWith(".deb"),
     );
     if (file === undefined) throw new VmError("io", `apt-get download left no ${facts.name}`);
     return join(into, file);
+  }
+  /**
+   * Fetches a package that is known, without any list; its SHA-256 is checked. Returns the file's
+   * path.
+   */
+  async downloadKnown(
+    known: KnownPackage,
+    into: string,
+    onPercent: (percent: number) => void,
+  ): Promise<string> {
+    const uri = `${this.#archive.uri.replace(/\/$/, "")}/${known.path}`;
+    const path = join(into, `${known.name}.deb`);
+    const args = [...ON_STATUS, "download-file", uri, path, `SHA256:${known.sha256}`];
+    await this.#run(APT_HELPER, args, { cwd: into, onStatus: percentReader(onPercent) });
+    return path;
   }
 }

@@ -4,13 +4,14 @@
  *
  * Used by `rivulet guest prepare debian`.
  * Holds   works without privileges; the system's apt state is not touched; nothing is installed.
+ *         What is fetched is what a signed list says, or has the hash that stands here.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VmError } from "../../errors.ts";
-import { type AptTarget, type PackageFacts, PrivateApt } from "./guest-apt.ts";
+import { type AptTarget, type KnownPackage, type PackageFacts, PrivateApt } from "./guest-apt.ts";
 import { buildInitrd } from "./guest-initrd.ts";
 import { collectModules } from "./guest-modules.ts";
 import { runTool } from "./guest-process.ts";
@@ -46,7 +47,13 @@ export interface PrepareOptions {
   onProgress?(progress: PrepareProgress): void;
 }
 
-const SUITE = "trixie";
+const RELEASE = "trixie";
+/**
+ * The folders of an archive with the release, while it is the stable one. A mirror or a proxy may
+ * be out of step with itself for days behind a point release, lists older than their release file,
+ * and that in one of the two.
+ */
+const SUITES = [RELEASE, "stable"];
 const ARCHITECTURE = "riscv64";
 const KERNEL_PACKAGE = "linux-image-riscv64";
 const BUSYBOX_PACKAGE = "busybox-static";
@@ -69,22 +76,81 @@ function archivesFor(options: PrepareOptions): DebianArchive[] {
   throw new VmError("not-found", `${text}: name one with --mirror URI`);
 }
 
-/** apt with the lists of the first archive that has the suite. */
-async function updatedApt(target: AptTarget, options: PrepareOptions): Promise<PrivateApt> {
-  let lastError: unknown;
-  for (const archive of archivesFor(options)) {
-    const step = `package lists of Debian ${target.suite} from ${archive.uri}`;
-    options.onProgress?.({ step });
+/** Packages, and how they are fetched. */
+interface PackageSource {
+  readonly packages: readonly PackageFacts[];
+  /** Fetches one into a folder, reporting 0 to 100; returns the file's path. */
+  download: PrivateApt["download"];
+}
+
+/**
+ * What is fetched when no archive's lists can be used: as the signed lists of Debian 13.7 had them,
+ * release file of 2026-09-12.
+ */
+const KNOWN_PACKAGES: readonly KnownPackage[] = [
+  {
+    name: "linux-image-6.12.107+deb13-riscv64",
+    version: "6.12.107-1",
+    bytes: 112_012_420,
+    sha256: "abe9f65d74b434692149482b031db7a2aaf832921e09f69f775293c0e0c5799c",
+    depends: "",
+    path: "pool/main/l/linux/linux-image-6.12.107+deb13-riscv64_6.12.107-1_riscv64.deb",
+  },
+  {
+    name: BUSYBOX_PACKAGE,
+    version: "1:1.37.0-6+b9",
+    bytes: 941_532,
+    sha256: "4add476d2b185c5b487c285b38d790f0881a7e4a8e2ddde835f917e770eb8633",
+    depends: "",
+    path: "pool/main/b/busybox/busybox-static_1.37.0-6+b9_riscv64.deb",
+  },
+];
+
+/** Does `attempt` for one after the other until one goes well; throws what the first one threw. */
+async function firstOf<Way, T>(
+  ways: readonly Way[],
+  { signal }: PrepareOptions,
+  attempt: (way: Way) => Promise<T>,
+): Promise<T> {
+  const errors: unknown[] = [];
+  for (const way of ways) {
     try {
-      const apt = await PrivateApt.create(target, archive);
-      await apt.update();
-      return apt;
+      return await attempt(way);
     } catch (error) {
-      if (options.signal?.aborted || (error as VmError).code === "missing-tool") throw error;
-      lastError = error;
+      if (signal?.aborted || (error as VmError).code === "missing-tool") throw error;
+      errors.push(error);
     }
   }
-  throw lastError;
+  throw errors[0];
+}
+
+/** The newest packages of the release, from the first archive and suite whose lists hold. */
+function listedPackages(folder: string, options: PrepareOptions): Promise<PackageSource> {
+  const ways = archivesFor(options).flatMap((archive) =>
+    SUITES.map((suite) => ({ archive, suite })),
+  );
+  const { signal } = options;
+  return firstOf(ways, options, async ({ archive, suite }) => {
+    options.onProgress?.({ step: `package lists of Debian ${suite} from ${archive.uri}` });
+    const more = { suite, codename: RELEASE, signal };
+    const target: AptTarget = { architecture: ARCHITECTURE, folder, ...more };
+    const apt = await PrivateApt.create(target, archive);
+    await apt.update();
+    const packages = [await kernelFacts(apt), await apt.facts(BUSYBOX_PACKAGE)];
+    return { packages, download: (facts, into, on) => apt.download(facts, into, on) };
+  });
+}
+
+/** The packages that are known here, from the first archive that still has them. */
+async function knownPackages(folder: string, options: PrepareOptions): Promise<PackageSource> {
+  const target = { suite: RELEASE, architecture: ARCHITECTURE, folder, signal: options.signal };
+  const download: PackageSource["download"] = ({ name }, into, onPercent) =>
+    firstOf(archivesFor(options), options, async (archive) => {
+      const apt = await PrivateApt.create(target, archive);
+      const known = KNOWN_PACKAGES.find((one) => one.name === name) as KnownPackage;
+      return apt.downloadKnown(known, into, onPercent);
+    });
+  return { packages: KNOWN_PACKAGES, download };
 }
 
 /** The metapackage depends on the kernel of the day. */
@@ -98,7 +164,7 @@ async function kernelFacts(apt: PrivateApt): Promise<PackageFacts> {
 }
 
 async function fetchPackage(
-  apt: PrivateApt,
+  source: PackageSource,
   facts: PackageFacts,
   work: string,
   options: PrepareOptions,
@@ -106,7 +172,7 @@ async function fetchPackage(
   const mebibytes = (facts.bytes / (1 << 20)).toFixed(1);
   const step = `fetching ${facts.name} ${facts.version} (${mebibytes} MiB)`;
   options.onProgress?.({ step, percent: 0 });
-  const file = await apt.download(facts, work, (percent) =>
+  const file = await source.download(facts, work, (percent) =>
     options.onProgress?.({ step, percent }),
   );
   options.onProgress?.({ step, percent: 100 });
@@ -129,12 +195,36 @@ async function busyboxOf(root: string): Promise<Uint8Array> {
   return new Uint8Array(await readFile(path));
 }
 
+/** Fetches and unpacks the packages into `work`/root; says which they are. */
+async function fetchPackages(
+  work: string,
+  options: PrepareOptions,
+): Promise<PackageSource["packages"]> {
+  const fetchFrom = async (source: PackageSource) => {
+    for (const facts of source.packages) await fetchPackage(source, facts, work, options);
+    return source.packages;
+  };
+  const folder = join(work, "apt");
+  let cause: VmError;
+  try {
+    return await fetchFrom(await listedPackages(folder, options));
+  } catch (error) {
+    cause = error as VmError;
+    if (options.signal?.aborted || cause.code === "missing-tool") throw error;
+  }
+  options.onProgress?.({ step: `no archive's lists can be used (${cause.message})` });
+  rmSync(join(work, "root"), { recursive: true, force: true });
+  try {
+    return await fetchFrom(await knownPackages(folder, options));
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw cause;
+  }
+}
+
 async function makeGuest(work: string, options: PrepareOptions): Promise<PreparedGuest> {
   const { signal } = options;
-  const target = { suite: SUITE, architecture: ARCHITECTURE, folder: join(work, "apt"), signal };
-  const apt = await updatedApt(target, options);
-  const packages = [await kernelFacts(apt), await apt.facts(BUSYBOX_PACKAGE)];
-  for (const facts of packages) await fetchPackage(apt, facts, work, options);
+  const packages = await fetchPackages(work, options);
 
   options.onProgress?.({ step: "building the initrd" });
   const root = join(work, "root");
@@ -150,7 +240,7 @@ async function makeGuest(work: string, options: PrepareOptions): Promise<Prepare
     const manifest = {
       format: GUEST_FORMAT,
       name: DEBIAN_GUEST_NAME,
-      release: SUITE,
+      release: RELEASE,
       kernel: "vmlinux",
       initrd: "initrd.gz",
       append: APPEND,
