@@ -146,7 +146,8 @@ test("a terminal that goes away ends the shell, quietly", async () => {
     await new Promise<void>((resolve) => void after(20, resolve));
   }
   assert.is(readFileSync(status, "utf8"), "129\n");
-  assert.match(readFileSync(join(folder, "said"), "utf8"), /^rivulet [^\n]+leaves\n$/);
+  const said = readFileSync(join(folder, "said"), "utf8");
+  assert.match(said, /^rivulet [^\n]+leaves\n$/, said);
 });
 
 test("history is cut at 1000 lines", async () => {

@@ -72,8 +72,9 @@ export function standardStreams() {
     listeners.clear();
   };
   stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // a reader that went away is told by the status alone
-    if (error.code !== "EPIPE" && !isBroken) failOutput(error);
+    // a reader, or a terminal, that went away is told by the status alone
+    const isGone = error.code === "EPIPE" || (error.code === "EIO" && stdout.isTTY === true);
+    if (!isGone && !isBroken) failOutput(error);
     broke();
   });
   stderr.on("error", () => {});
