@@ -56,6 +56,8 @@ export const TRANSITIONS_BASE = 0x77770166;
 /** Roots, logs and the like hand page numbers over here, BATCH_MAX u32 at most. */
 export const BATCH = 10240;
 export const BATCH_MAX = 512;
+/** Pages that rootSurvey takes at a time. */
+export const SURVEY_MAX = 64;
 /**
  * What pageHash wants of a key: as many bytes as a page, and 32 for each of its passes but one.
  */

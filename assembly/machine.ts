@@ -73,6 +73,7 @@ import {
   logTest,
 } from "./memory/log";
 import {
+  SURVEY,
   rootDiff,
   rootFold,
   rootList,
@@ -80,7 +81,9 @@ import {
   rootPage,
   rootRetain,
   rootRevert,
+  rootWalk,
 } from "./memory/share";
+import { pageIsSame } from "./memory/codec";
 import {
   ABSENT,
   RAM_GFN,
@@ -232,6 +235,24 @@ export function rootCompare(first: u32, second: u32, page: u32, pages: u32): u32
 export function rootAddress(root: u32, page: u32): u32 {
   const at = rootPage(root, page);
   return at == 0 ? NOT_HERE : at == ZERO_PAGE ? NO_FRAME : <u32>at;
+}
+
+/** Where the key of surveys stands, HASH_KEY_BYTES, and behind it their hashes. */
+export function surveyDesk(): u32 {
+  return <u32>SURVEY;
+}
+
+/**
+ * Pages in BATCH, SURVEY_MAX at most, become addresses as rootAddress gives them, and are hashed
+ * under the key at surveyDesk, which is not ZERO; how many, up to the first that is absent.
+ */
+export function rootSurvey(root: u32, count: u32): u32 {
+  return rootWalk(root, count);
+}
+
+/** Whether the pages at two addresses hold the same bytes. */
+export function pagesSame(a: u32, b: u32): u32 {
+  return pageIsSame(a, b) ? 1 : 0;
 }
 
 /** Hashes the pages under a root to BATCH + 64; 0 when one is absent: its number in BATCH. */

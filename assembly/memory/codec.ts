@@ -23,6 +23,22 @@ export function pageIsZero(at: usize): bool {
   return true;
 }
 
+/** True when the pages at `a` and at `b` hold the same 4096 bytes. */
+export function pageIsSame(a: usize, b: usize): bool {
+  for (let end = a + 4096; a < end; a += 64, b += 64) {
+    const low = v128.or(
+      v128.xor(v128.load(a), v128.load(b)),
+      v128.xor(v128.load(a, 16), v128.load(b, 16)),
+    );
+    const high = v128.or(
+      v128.xor(v128.load(a, 32), v128.load(b, 32)),
+      v128.xor(v128.load(a, 48), v128.load(b, 48)),
+    );
+    if (v128.any_true(v128.or(low, high))) return false;
+  }
+  return true;
+}
+
 // Odd constants with no structure: the first 64 bits of the fractional parts of sqrt(2), sqrt(3),
 // sqrt(5), sqrt(7), made odd.
 const K0: u64 = 0x6a09e667f3bcc909;

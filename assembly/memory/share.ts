@@ -13,15 +13,19 @@
 import {
   BATCH,
   BATCH_MAX,
+  HASH_BYTES,
+  HASH_KEY_BYTES,
   KIND_FRAME,
   KIND_ZERO,
   MACHINE_RAM_PAGES,
   MACHINE_ROOT,
+  NO_FRAME,
   ROOT_SLOTS,
+  SURVEY_MAX,
 } from "../layout";
 import { slotTagsDropWrite } from "../mmu/tlb";
 import { ZERO_PAGE } from "./arena";
-import { pageFold, pageIsZero } from "./codec";
+import { pageFold, pageHash, pageIsZero } from "./codec";
 import {
   ROLE_ROOT,
   frameAddress,
@@ -53,6 +57,27 @@ export function rootPage(root: u32, page: u32): usize {
   const kind = <u32>entry & 15;
   if (kind == KIND_FRAME) return frameAddress(<u32>(entry >> 32));
   return kind == KIND_ZERO ? ZERO_PAGE : 0;
+}
+
+/** The key of surveys, and behind it their hashes. */
+export const SURVEY: usize = memory.data(HASH_KEY_BYTES + SURVEY_MAX * HASH_BYTES, 16);
+
+/**
+ * The first `count` page numbers in BATCH become addresses (NO_FRAME when ZERO), and behind the key
+ * at SURVEY come the hashes of the pages that have one; returns how many stand in front of the
+ * first that is not here.
+ */
+export function rootWalk(root: u32, count: u32): u32 {
+  for (let index: u32 = 0; index < count; index++) {
+    const at = <usize>BATCH + ((<usize>index) << 2);
+    const page = rootPage(root, load<u32>(at));
+    if (page == 0) return index;
+    const isZero = page == ZERO_PAGE;
+    store<u32>(at, isZero ? NO_FRAME : <u32>page);
+    if (isZero) continue;
+    pageHash(page, SURVEY, SURVEY + <usize>HASH_KEY_BYTES + (<usize>index) * <usize>HASH_BYTES);
+  }
+  return count;
 }
 
 /** Pages from `page` on whose entry is not ZERO, to BATCH; returns how many. */

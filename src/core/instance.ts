@@ -45,6 +45,9 @@ export interface CoreExports extends Record<string, unknown> {
   rootPages(root: number, page: number, pages: number): number;
   rootCompare(first: number, second: number, page: number, pages: number): number;
   rootAddress(root: number, page: number): number;
+  surveyDesk(): number;
+  rootSurvey(root: number, count: number): number;
+  pagesSame(a: number, b: number): number;
   rootDigest(root: number, pages: number): number;
   dirtyLogOpen(machine: number): number;
   dirtyLogClose(machine: number, log: number): void;

@@ -64,6 +64,11 @@ export class PageCodec {
     return new PageCodec(await PagesModule.create(options.platform, MEMORY_BYTES), key);
   }
 
+  /** What the hash makes of the key, HASH_KEY_BYTES of it: a view that nobody changes. */
+  get hashKey(): Uint8Array {
+    return this.#module.u8.subarray(KEY, KEY + HASH_KEY_BYTES);
+  }
+
   #placePage(page: Uint8Array, at: number): void {
     if (page.length !== FRAME_BYTES) {
       const accepted = `accepted are ${FRAME_BYTES}`;

@@ -7,7 +7,16 @@
  * Holds   pages are copied only when the machine writes them; frames are held until `release`. Page
  *         numbers count from the start of RAM (guest physical 0x80000000).
  */
-import { BATCH, BATCH_MAX, FRAME_BYTES, NO_FRAME, NOT_HERE } from "../../assembly/layout.ts";
+import {
+  BATCH,
+  BATCH_MAX,
+  FRAME_BYTES,
+  HASH_BYTES,
+  HASH_KEY_BYTES,
+  NO_FRAME,
+  NOT_HERE,
+  SURVEY_MAX,
+} from "../../assembly/layout.ts";
 import { VmError } from "../errors.ts";
 import type { Core } from "./instance.ts";
 
@@ -16,6 +25,16 @@ export { DirtyLog } from "./dirty-log.ts";
 const DIGEST_BYTES = 32;
 /** Where rootDigest puts it. */
 const DIGEST = BATCH + 64;
+
+/**
+ * What `RetainedRoot.survey` finds: views of core memory, good until anything else of it is called.
+ */
+export interface PageSurvey {
+  /** Where each page is in `memory`; 0 when it is ZERO. As many as stand before an absent one. */
+  readonly addresses: Uint32Array;
+  /** Four words for each address; of a page that is ZERO they say nothing. */
+  readonly hashes: Uint32Array;
+}
 
 /** All pages of a machine at one moment. */
 export class RetainedRoot {
@@ -102,6 +121,41 @@ export class RetainedRoot {
     if (at === NO_FRAME) return null;
     if (at === NOT_HERE) throw new VmError("not-found", `page ${page} is not in memory`);
     return this.core.u8.subarray(at, at + FRAME_BYTES);
+  }
+
+  /** What addresses are of: bytes of pages stay as they are until `release`. */
+  get memory(): Uint8Array {
+    return this.core.u8;
+  }
+
+  /**
+   * Where pages are, and their hashes under a key as PageCodec.hashKey gives it. Takes the first
+   * SURVEY_MAX (64) of `pages`, and of them those in front of the first that is absent.
+   */
+  survey(pages: Uint32Array, key: Uint8Array): PageSurvey {
+    const { exports, u8, u32 } = this.core;
+    const desk = exports.surveyDesk() >>> 0;
+    const asked = Math.min(pages.length, SURVEY_MAX);
+    if (key.length !== HASH_KEY_BYTES || pages.some((page) => page >= this.ramPages)) {
+      const text = `a survey under ${key.length} bytes of key, of ${this.ramPages} pages`;
+      throw new VmError(
+        "bad-argument",
+        `${text}: accepted are ${HASH_KEY_BYTES}, and no page behind`,
+      );
+    }
+    u8.set(key, desk);
+    u32.set(pages.subarray(0, asked), BATCH / 4);
+    const count = exports.rootSurvey(this.handle, asked) >>> 0;
+    const hashes = (desk + HASH_KEY_BYTES) / 4;
+    return {
+      addresses: u32.subarray(BATCH / 4, BATCH / 4 + count),
+      hashes: u32.subarray(hashes, hashes + count * (HASH_BYTES / 4)),
+    };
+  }
+
+  /** True when the pages at two addresses of a survey hold the same bytes. */
+  areSame(a: number, b: number): boolean {
+    return this.core.exports.pagesSame(a, b) !== 0;
   }
 
   /**

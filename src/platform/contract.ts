@@ -40,6 +40,8 @@ export interface StoreFile {
   read(offset: number, target: Uint8Array): number;
   /** `bytes` must stay as they are until it resolves. Rejects with "io". */
   write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** As `write` of all pieces, one behind the other. */
+  writev(offset: number, pieces: readonly Uint8Array[]): Promise<void>;
   /** What was written is durable when it resolves; whether the file has its name is not said. */
   sync(): Promise<void>;
   close(): void;

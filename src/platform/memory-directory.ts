@@ -50,6 +50,14 @@ class MemoryFile implements StoreFile {
     this.#content.write(offset, bytes);
   }
 
+  async writev(offset: number, pieces: readonly Uint8Array[]): Promise<void> {
+    let at = offset;
+    for (const piece of pieces) {
+      this.#content.write(at, piece);
+      at += piece.length;
+    }
+  }
+
   async sync(): Promise<void> {}
 
   close(): void {}

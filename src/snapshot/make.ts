@@ -21,7 +21,7 @@ import type { Kept } from "./shelf.ts";
 import { CHAIN_MAX } from "./store/index.ts";
 import { Pace } from "./throttle.ts";
 import { gather, union } from "./track.ts";
-import { type AbsentPage, pagesAgain, RAM_REGION, writeCapture } from "./write-behind.ts";
+import { type AbsentPage, RAM_REGION, writeCapture } from "./write-behind.ts";
 
 const PAGE_BYTES = 4096;
 /**
@@ -269,7 +269,7 @@ async function write(kept: Kept, options: WriteOptions, parts: Parts): Promise<v
     type: type === "cow" ? cowType : type,
     digest: options.digest === false ? null : digestOf(capture),
   };
-  const writer = await parts.store.begin(meta, pagesAgain(capture));
+  const writer = await parts.store.begin(meta);
   try {
     const blocks = capture.disks.map((disk, slot) =>
       blocksOf(disk, kept.disks[slot], kept.isAllOfDisks),

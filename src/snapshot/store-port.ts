@@ -34,8 +34,32 @@ export interface StoredSnapshot extends SnapshotMeta {
   readonly bytes: SnapshotBytes;
 }
 
+/**
+ * Pages in memory that stay as they are until they are released, as a retained root's do (see
+ * core/root.ts, which says more).
+ */
+export interface FrozenPages {
+  /** What addresses are of. */
+  readonly memory: Uint8Array;
+  /** True once the pages may change. */
+  readonly isReleased: boolean;
+  /** Address (0: zeros) and hash of the first pages, up to one that is not in memory. */
+  survey(
+    pages: Uint32Array,
+    key: Uint8Array,
+  ): { readonly addresses: Uint32Array; readonly hashes: Uint32Array };
+  /** True when the pages at two addresses hold the same bytes. */
+  areSame(a: number, b: number): boolean;
+}
+
 /** A snapshot that is being written. */
 export interface StoreWriter {
+  /**
+   * Writes the first of `pages`, ascending, from where they are, without a copy: they must not be
+   * released before the writer is done, which throws "disposed" then. Returns how many; 0 when the
+   * first is not in memory.
+   */
+  frozen(region: number, pages: Uint32Array, source: FrozenPages): MaybePromise<number>;
   /** `bytes`, 4096, are the caller's again when it is done. */
   page(region: number, page: number, bytes: Uint8Array): MaybePromise<void>;
   /** The page is zeros, and was not, perhaps, in the parent. */
@@ -45,12 +69,6 @@ export interface StoreWriter {
   commit(): Promise<unknown>;
   abort(): Promise<void>;
 }
-
-/**
- * The bytes that a page was written with, if they are still in memory and as they were; null when
- * they are not. A writer need not read them back then.
- */
-export type PageAgain = (region: number, page: number) => Uint8Array | null;
 
 /** A snapshot that is read, its chain as one. */
 export interface StoreReader {
@@ -111,7 +129,7 @@ export interface SnapshotStorePort {
   damaged(): readonly Damage[];
   /** Throws "not-found". */
   get(id: string): StoredSnapshot;
-  begin(meta: SnapshotMeta, again?: PageAgain): Promise<StoreWriter>;
+  begin(meta: SnapshotMeta): Promise<StoreWriter>;
   reader(id: string): Promise<StoreReader>;
   diff(from: string, to: string, options?: LongOptions): Promise<StoreDifference>;
   rename(id: string, name: string): Promise<unknown>;

@@ -5,18 +5,17 @@
  * Holds   pages are those of the moment of the capture, whatever the guest writes meanwhile; a page
  *         that was absent then is taken from where the machine itself would take it.
  */
-import type { RetainedRoot } from "../core/root.ts";
+import { SURVEY_MAX } from "../../assembly/layout.ts";
 import type { MaybePromise } from "../device/block/contract.ts";
 import type { DiskCapture } from "../device/block/disk.ts";
-import { VmError } from "../errors.ts";
 import type { MachineCapture } from "../machine/capture.ts";
-import type { PageAgain, StoreWriter } from "./store-port.ts";
+import type { StoreWriter } from "./store-port.ts";
 import type { Pace } from "./throttle.ts";
 import { gather } from "./track.ts";
 
 const PAGE_BYTES = 4096;
-/** Pages between two looks at the clock. */
-const STRIDE = 64;
+/** Pages between two looks at the clock: what a survey takes. */
+const STRIDE = SURVEY_MAX;
 /** Region of RAM; disk n is region n + 1. */
 export const RAM_REGION = 0;
 
@@ -33,42 +32,27 @@ export interface WritePlan {
   readonly absent: AbsentPage;
 }
 
-/** A page's bytes under a root, null for zeros; `spare` takes those of one that is absent. */
-function pageOf(
-  root: RetainedRoot,
-  page: number,
-  absent: AbsentPage,
-  spare: Uint8Array,
-): MaybePromise<Uint8Array | null> {
-  try {
-    return root.page(page);
-  } catch (error) {
-    if (!(error instanceof VmError && error.code === "not-found")) throw error;
-    const late = absent(page, spare);
-    return late === undefined ? spare : late.then(() => spare);
-  }
-}
-
-/** Pages of RAM of a capture that are in memory. */
-export function pagesAgain({ root }: MachineCapture): PageAgain {
-  return (region, page) => (region === RAM_REGION && root.isHere(page) ? root.page(page) : null);
-}
-
 /** Counts pages; lets others work when it is time. */
 class Stroke {
   readonly #pace: Pace;
   readonly #total: number;
   #done = 0;
+  #looked = 0;
 
   constructor(pace: Pace, total: number) {
     this.#pace = pace;
     this.#total = total;
   }
 
-  /** To be called for every page; awaits only what it gives back. */
-  next(step: string): MaybePromise<void> {
-    if (++this.#done % STRIDE !== 0 || !this.#pace.isDue(STRIDE * PAGE_BYTES)) return;
-    return this.#pace.breathe(step, this.#done, this.#total);
+  /** To be called for all pages; awaits only what it gives back. */
+  next(step: string, pages = 1): MaybePromise<void> {
+    this.#done += pages;
+    const since = this.#done - this.#looked;
+    if (since < STRIDE) return;
+    this.#looked = this.#done;
+    if (this.#pace.isDue(since * PAGE_BYTES)) {
+      return this.#pace.breathe(step, this.#done, this.#total);
+    }
   }
 }
 
@@ -79,13 +63,17 @@ async function writeRam(
   stroke: Stroke,
 ): Promise<void> {
   const spare = new Uint8Array(PAGE_BYTES);
-  for (const page of pages) {
-    let bytes = pageOf(capture.root, page, absent, spare);
-    if (bytes instanceof Promise) bytes = await bytes;
-    const written =
-      bytes === null ? writer.zero(RAM_REGION, page) : writer.page(RAM_REGION, page, bytes);
-    if (written !== undefined) await written;
-    const breath = stroke.next("writing memory");
+  for (let at = 0; at < pages.length; ) {
+    let taken = writer.frozen(RAM_REGION, pages.subarray(at, at + STRIDE), capture.root);
+    if (taken instanceof Promise) taken = await taken;
+    if (taken === 0) {
+      // it is not in memory
+      await absent(pages[at], spare);
+      await writer.page(RAM_REGION, pages[at], spare);
+      taken = 1;
+    }
+    at += taken;
+    const breath = stroke.next("writing memory", taken);
     if (breath !== undefined) await breath;
   }
 }

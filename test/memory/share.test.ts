@@ -9,6 +9,7 @@ import {
   EXIT_MEMORY,
   EXIT_PAGE,
   HART_PC,
+  HASH_KEY_BYTES,
   KIND_BASE,
   KIND_FRAME,
   KIND_REMOTE,
@@ -30,10 +31,13 @@ import type { Assembler } from "../../src/asm/index.ts";
 import { restoreBlocks, saveBlocks } from "../../src/core/blocks.ts";
 import type { Core } from "../../src/core/instance.ts";
 import { MachineView } from "../../src/core/machine-view.ts";
+import { PageCodec } from "../../src/core/page-codec.ts";
 import type { RetainedRoot } from "../../src/core/root.ts";
+import { Random, seedOf } from "../helpers/random.ts";
 import { makeCore } from "../mmu/core.ts";
 import { digestOf, emitEnd, finish, makeGuest, RAM, runGuest } from "./guest.ts";
 import { brokenInvariants } from "./invariants.ts";
+import { source } from "./pages.ts";
 
 const test = suite("memory/share");
 const MEBIBYTE = 1024 * 1024;
@@ -509,6 +513,69 @@ test("blocks that no guest can have made are refused, and nothing changes", asyn
   machine.revertTo(machine.retainRoot());
   assert.is(saveBlocks(machine).length, bytes.length);
   assert.type(digest, "string");
+});
+
+test("a survey tells where pages are and hashes them, up to one that is absent", async () => {
+  const core = await makeCore(64 * MEBIBYTE);
+  const machine = plain(core);
+  const random = new Random(seedOf(3));
+  const key = Uint8Array.from({ length: 16 }, () => random.below(256));
+  const codec = await PageCodec.create({ platform: source, key });
+  // 100 pages, some equal, each third ZERO, the 90th absent
+  for (let page = 0; page < 100; page++) {
+    const bytes = new Uint8Array(PAGE).fill(page % 7, page, 4000).fill(9, 4095 - (page % 7));
+    if (page % 3 > 0) machine.memory.write(RAM + page * PAGE, bytes);
+  }
+  assert.is(machine.pagesLeave(89, 1, KIND_BASE, 0), 1);
+  const root = machine.retainRoot();
+  const asked = Uint32Array.from({ length: 100 }, (_, page) => page);
+  const addresses: number[] = [];
+  for (let from = 0; ; ) {
+    const found = root.survey(asked.subarray(from), codec.hashKey);
+    assert.is(found.hashes.length, 4 * found.addresses.length);
+    assert.is(found.addresses.length, Math.min(64, 89 - from));
+    for (const [index, at] of found.addresses.entries()) {
+      const page = root.page(from + index);
+      assert.is(at, page?.byteOffset ?? 0);
+      if (page === null) continue;
+      const hash = found.hashes.slice(4 * index, 4 * index + 4);
+      assert.equal(new Uint8Array(hash.buffer), codec.hash(page).slice(), `page ${from + index}`);
+    }
+    addresses.push(...found.addresses);
+    from = addresses.length;
+    if (found.addresses.length < 64) break;
+  }
+  assert.is(root.survey(asked.subarray(89), codec.hashKey).addresses.length, 0);
+  const bytesAt = (at: number) => root.memory.slice(at, at + PAGE);
+  for (const a of addresses.filter((at) => at > 0)) {
+    for (const b of addresses.filter((at) => at > 0)) {
+      const isSame = Buffer.compare(bytesAt(a), bytesAt(b)) === 0;
+      if (root.areSame(a, b) !== isSame) assert.unreachable(`${a} ${b}`);
+    }
+  }
+  assert.throws(() => root.survey(asked, key), /4192/);
+  assert.throws(() => root.survey(Uint32Array.of(2048), codec.hashKey), /2048 pages/);
+  root.release();
+  assert.throws(() => root.survey(asked, codec.hashKey), /released/);
+  machine.dispose();
+});
+
+test("pages are the same only when each of their bits is", async () => {
+  const core = await makeCore(64 * MEBIBYTE);
+  const machine = plain(core);
+  const bytes = new Uint8Array(PAGE).fill(5);
+  for (const page of [0, 1]) machine.memory.write(RAM + page * PAGE, bytes);
+  const root = machine.retainRoot();
+  const { addresses } = root.survey(Uint32Array.of(0, 1), new Uint8Array(HASH_KEY_BYTES));
+  const [a, b] = addresses.slice();
+  assert.ok(root.areSame(a, b));
+  for (let bit = 0; bit < PAGE * 8; bit++) {
+    root.memory[b + (bit >> 3)] ^= 1 << (bit & 7);
+    if (root.areSame(a, b)) assert.unreachable(`bit ${bit} is not looked at`);
+    root.memory[b + (bit >> 3)] ^= 1 << (bit & 7);
+  }
+  root.release();
+  machine.dispose();
 });
 
 test.run();

@@ -103,6 +103,27 @@ const BUGS: readonly Bug[] = [
     to: "const synced = Promise.resolve().finally(",
   },
   {
+    title: "frozen pages that were released count",
+    file: WRITER,
+    from: "if (this.#source?.isReleased !== true)",
+    to: "if (this.#source?.isReleased !== null)",
+    suites: MODEL,
+  },
+  {
+    title: "a run of frozen pages goes on over a gap",
+    file: SEGMENT_WRITER,
+    from: "at !== this.#runAt + this.#runBytes || ",
+    to: "",
+    suites: MODEL,
+  },
+  {
+    title: "what was copied is written behind what is frozen",
+    file: SEGMENT_WRITER,
+    from: "if (this.#runBytes > 0)\n            this.#closePiece();",
+    to: "",
+    suites: MODEL,
+  },
+  {
     title: "the folder of the segments is not synced before the manifest",
     file: WRITER,
     from: "const named = this.#state.directory.sync(SEGMENTS);",
@@ -163,7 +184,7 @@ const BUGS: readonly Bug[] = [
   {
     title: "a writer does not pin what it points to",
     file: WRITER,
-    from: "                this.#state.pin([there.segment]);",
+    from: "            this.#state.pin([there.segment]);",
     to: "                this.#pinned.delete(there.segment);",
     suites: MODEL,
   },

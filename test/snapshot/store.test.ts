@@ -4,9 +4,14 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { CHAIN_MAX, MemoryBytes, MemoryDirectory } from "../../src/node.ts";
+import { Core } from "../../src/core/instance.ts";
+import { MachineView } from "../../src/core/machine-view.ts";
+import { RAM_BASE } from "../../src/core/memory-view.ts";
+import type { RetainedRoot } from "../../src/core/root.ts";
+import { CHAIN_MAX, MemoryBytes, MemoryDirectory, nodePlatform } from "../../src/node.ts";
+import type { StoreFile } from "../../src/platform/contract.ts";
 import { SimDirectory } from "../../src/platform/sim/store-directory.ts";
-import type { StoredSnapshot } from "../../src/snapshot/store-port.ts";
+import type { FrozenPages, StoredSnapshot, StoreWriter } from "../../src/snapshot/store-port.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 import {
   checkSnapshot,
@@ -24,6 +29,7 @@ import {
 
 const test = suite("snapshot/store");
 const SEED = seedOf(8);
+const CORE = { arenaBytes: 64 << 20, machinesMax: 2 };
 
 /** A chain: each writes some pages and makes one zero. */
 async function chain(directory: SimDirectory | MemoryDirectory, length: number) {
@@ -88,25 +94,106 @@ test("pages are kept once, whoever has them", async () => {
   await checkStore(store, new Map([[idOf(2), pages]]));
 });
 
-test("pages that are in memory still are compared there", async () => {
-  const contents = (page: number) => pageOf(page % 8);
-  for (const isHere of [true, false]) {
-    const store = await openStore(new SimDirectory());
-    const asked = new Set<string>();
-    const writer = await store.begin(metaOf(1), (region, page) => {
-      asked.add(`${region}:${page}`);
-      return isHere ? contents(page) : null;
-    });
-    for (let page = 0; page < 64; page++) await writer.page(page % 2, page, contents(page));
-    await writer.commit();
-    const firsts = Array.from({ length: 8 }, (_, page) => `${page % 2}:${page}`);
-    assert.equal([...asked].sort(), firsts.sort());
-    assert.is(store.get(idOf(1)).bytes.unique, 8 * 4096);
-    const model = new Map(
-      Array.from({ length: 64 }, (_, page) => [`${page % 2}:${page}`, page % 8]),
-    );
-    await checkStore(store, new Map([[idOf(1), model]]));
+/** A machine's pages, frozen: by number what each holds, as `pageOf` gives it. */
+async function freeze(pages: ReadonlyMap<number, number>): Promise<RetainedRoot> {
+  const core = await Core.create(await nodePlatform().loadCore(), CORE);
+  const view = MachineView.create(core, { ramPages: 2048, harts: 1, quantum: 1000 });
+  for (const [page, seed] of pages) view.memory.write(RAM_BASE + page * 4096, pageOf(seed));
+  return view.retainRoot();
+}
+
+async function writeFrozen(writer: StoreWriter, numbers: readonly number[], root: FrozenPages) {
+  for (let at = 0; at < numbers.length; ) {
+    const taken = await writer.frozen(0, Uint32Array.from(numbers.slice(at)), root);
+    assert.ok(taken > 0);
+    at += taken;
   }
+}
+
+for (const compress of ["none", "lz4"] as const) {
+  test(`frozen pages are kept as others are, once (${compress})`, async () => {
+    const random = new Random(SEED);
+    // in any order in memory: runs of one and of many; some are equal; every tenth is zeros
+    const numbers = Array.from({ length: 900 }, (_, at) => at * 2).filter((page) => page % 20 > 0);
+    for (let at = numbers.length - 1; at > 0; at--) {
+      if (random.chance(50)) continue;
+      const other = random.below(at + 1);
+      [numbers[at], numbers[other]] = [numbers[other], numbers[at]];
+    }
+    const held = new Map(numbers.map((page) => [page, random.below(600)]));
+    const root = await freeze(held);
+    const directory = new SimDirectory();
+    const store = await openStore(directory, compress);
+    await write(store, metaOf(1), new Map([["0:1", held.get(2) as number]]));
+    const writer = await store.begin(metaOf(2));
+    await writer.page(1, 0, pageOf(900));
+    await writeFrozen(
+      writer,
+      Array.from({ length: 1800 }, (_, page) => page),
+      root,
+    );
+    // equal to one that is frozen, to one that was copied, and to none
+    await writer.page(1, 1, pageOf(held.get(4) as number));
+    await writer.page(1, 2, pageOf(900));
+    await writer.page(1, 3, pageOf(901));
+    await writer.commit();
+    root.release();
+    const all = new Map([...held].map(([page, seed]) => [`0:${page}`, seed]));
+    const more = [900, held.get(4) as number, 900, 901].map((seed, page) => [`1:${page}`, seed]);
+    const model: Model = new Map([
+      [idOf(1), new Map([["0:1", held.get(2) as number]])],
+      [idOf(2), new Map([...all, ...(more as [string, number][])])],
+    ]);
+    await checkStore(store, model);
+    const { unique, onDisk } = store.get(idOf(2)).bytes;
+    // the first snapshot has one of them already
+    const different = new Set([...held.values(), 900, 901]).size - 1;
+    if (compress === "none") assert.is(unique, different * 4096);
+    else assert.ok(unique < different * 4096 * 0.7, `${unique} bytes`);
+    assert.ok(onDisk < unique + different * 64 + 4096, `${onDisk} bytes`);
+    await store.close();
+    const again = await openStore(directory, compress);
+    await checkStore(again, model);
+    for (const id of model.keys()) assert.equal((await again.verify(id)).problems, []);
+    await again.close();
+  });
+}
+
+/** A directory whose writes take their bytes only when they are let go on. */
+class SlowDirectory extends SimDirectory {
+  readonly waiting: (() => void)[] = [];
+
+  override async create(path: string): Promise<StoreFile> {
+    const file = await super.create(path);
+    const writev: StoreFile["writev"] = async (offset, pieces) => {
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+      await file.writev(offset, pieces);
+    };
+    return new Proxy(file, {
+      get: (_, name) => (name === "writev" ? writev : Reflect.get(file, name)),
+    });
+  }
+}
+
+test("frozen pages that are released while they are written: no snapshot", async () => {
+  const root = await freeze(new Map([[3, 3]]));
+  const directory = new SlowDirectory();
+  const store = await openStore(directory);
+  const writer = await store.begin(metaOf(1));
+  await writeFrozen(writer, [3], root);
+  const done = refusal(() => writer.commit());
+  while (directory.waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  root.release();
+  for (const go of directory.waiting) go();
+  assert.is((await done).code, "disposed");
+  assert.equal(store.list(), []);
+  await store.close();
+  const again = await openStore(directory);
+  assert.equal(
+    [...directory.files.keys()].filter((path) => path.startsWith("segments/")),
+    [],
+  );
+  await again.close();
 });
 
 test("what is as in the parent takes no room in the child", async () => {

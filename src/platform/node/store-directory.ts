@@ -81,6 +81,10 @@ class ReadFile implements StoreFile {
     throw new VmError("io", `${this.#path} was opened to be read`);
   }
 
+  writev(): Promise<void> {
+    return this.write();
+  }
+
   async sync(): Promise<void> {}
 
   close(): void {
@@ -122,6 +126,23 @@ class WriteFile implements StoreFile {
       }
     });
     this.#bytes = Math.max(this.#bytes, offset + bytes.length);
+  }
+
+  async writev(offset: number, pieces: readonly Uint8Array[]): Promise<void> {
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+    const { bytesWritten } = await doing(this.#path, () => this.#handle.writev(pieces, offset));
+    let at = 0;
+    // the system took a part of them: the rest follows, which is rare, one by one
+    for (let left = bytesWritten; at < pieces.length && left >= pieces[at].length; at++) {
+      left -= pieces[at].length;
+    }
+    let done = pieces.slice(0, at).reduce((sum, { length }) => sum + length, 0);
+    for (const piece of pieces.slice(at)) {
+      const skip = Math.max(0, bytesWritten - done);
+      await this.write(offset + done + skip, piece.subarray(skip));
+      done += piece.length;
+    }
+    this.#bytes = Math.max(this.#bytes, offset + bytes);
   }
 
   sync(): Promise<void> {

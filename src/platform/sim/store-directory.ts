@@ -48,6 +48,17 @@ function put(bytes: Uint8Array, { offset, bytes: added }: Write): Uint8Array {
 }
 
 /** A file whatever its name: what is durable of it, and what was written since. */
+/** Pieces as one. */
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
 class Inode {
   durable: Uint8Array;
   now: Uint8Array;
@@ -224,6 +235,10 @@ export class SimDirectory implements StoreDirectory {
       write: async (offset, bytes) => {
         this.#step(`write ${path}`);
         inode.write(offset, bytes);
+      },
+      writev: async (offset, pieces) => {
+        this.#step(`write ${path}`);
+        inode.write(offset, joined(pieces));
       },
       sync: async () => {
         await takeTime(inode.now.length);

@@ -29,6 +29,11 @@ export class PageHash {
     return new PageHash(await PageCodec.create({ platform, key }));
   }
 
+  /** What others need to hash as this does. */
+  get key(): Uint8Array {
+    return this.#codec.hashKey;
+  }
+
   /** The hash as four words of 32 bits, lowest bytes first: a view, good until the next call. */
   hash(page: Uint8Array): Uint32Array {
     const { buffer, byteOffset } = this.#codec.hash(page);

@@ -1,12 +1,13 @@
 /**
- * segment-writer: writes a segment: pages one behind the other through large buffers, then the
- * table and the tail.
+ * segment-writer: writes a segment: pages one behind the other in large writes, then the table and
+ * the tail.
  *
  * Owns    the file until `finish` or `drop`.
  * Used by writer.ts, compact.ts, transfer.ts.
- * Holds   the caller goes on while buffers are written, until BUFFERS_MAX of them wait, and what is
+ * Holds   the caller goes on while writes are under way, until FLIGHTS_MAX of them are, and what is
  *         written is on its way to the disk before the last sync wants it there. A write that
- *         failed is thrown by the next call, and by `finish`.
+ *         failed is thrown by the next call, and by `finish`. Pages that are frozen are written
+ *         from where they are.
  */
 import { VmError } from "../../errors.ts";
 import type { StoreFile } from "../../platform/contract.ts";
@@ -14,10 +15,12 @@ import { type Digest, PAGE_BYTES, readExact } from "./bytes.ts";
 import type { PageHash } from "./page-hash.ts";
 import { encodeHead, encodeTail, HEAD_BYTES, SLOT_WORDS, SlotTable } from "./segment.ts";
 
-const BUFFER_BYTES = 1 << 20;
-const BUFFERS_MAX = 4;
+/** Of one write, at most. */
+const FLIGHT_BYTES = 2 << 20;
+/** More would wait for each other: the system writes to a file in turn. */
+const FLIGHTS_MAX = 2;
 /** After as many a sync is begun, beside the rest. */
-const BUFFERS_PER_SYNC = 4;
+const FLIGHTS_PER_SYNC = 8;
 
 /** How pages are kept. */
 export type Compression = "none" | "lz4";
@@ -42,9 +45,10 @@ export interface FinishedSegment {
   readonly synced: Promise<void>;
 }
 
+/** What goes to the file in one write. */
 interface Flight {
   readonly offset: number;
-  readonly buffer: Uint8Array<ArrayBuffer>;
+  readonly pieces: readonly Uint8Array[];
   readonly bytes: number;
 }
 
@@ -55,10 +59,19 @@ export class SegmentWriter {
   #words = new Uint32Array(256 * SLOT_WORDS);
   #slots = 0;
   readonly #offsets: number[] = [];
-  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(BUFFER_BYTES);
-  /** Where the buffer's first byte goes. */
+  /** Where the first byte of the next flight goes. */
   #offset = 0;
+  /** Bytes and pieces of the next flight; the last piece may be open still. */
+  #held = 0;
+  #pieces: Uint8Array[] = [];
+  /** Takes bytes that are the caller's again; those in front of #from are in pieces. */
+  #buffer: Uint8Array<ArrayBuffer> | null = null;
+  #from = 0;
   #used = 0;
+  /** Frozen pages that follow each other in memory. */
+  #memory: Uint8Array | null = null;
+  #runAt = 0;
+  #runBytes = 0;
   readonly #flights = new Map<Flight, Promise<void>>();
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #failure: { readonly error: unknown } | null = null;
@@ -77,27 +90,54 @@ export class SegmentWriter {
 
   /** To be awaited before the next page: enough is on its way. */
   get pressure(): Promise<void> | undefined {
-    if (this.#flights.size < BUFFERS_MAX) return undefined;
+    if (this.#flights.size < FLIGHTS_MAX) return undefined;
     return this.#flights.values().next().value;
   }
 
-  /** Adds a page that has that hash; returns its slot. Throws what a write before threw. */
+  /**
+   * Adds a page that has that hash; returns its slot. The bytes are the caller's again. Throws what
+   * a write before threw.
+   */
   append(page: Uint8Array, hash: Uint32Array): number {
     this.#check();
+    const block = this.#options.compress === "lz4" ? this.#options.hash.compress(page) : null;
+    const stored = block ?? page;
+    if (this.#held + stored.length > FLIGHT_BYTES) this.#flush();
+    const slot = this.#enter(hash, stored.length);
+    if (block !== null) this.#words[slot * SLOT_WORDS + 5] = this.#options.hash.checkOf(block);
+    this.#put(stored);
+    return slot;
+  }
+
+  /** As `append`, of a page at an address of `memory` that stays as it is until `finish`. */
+  appendFrozen(memory: Uint8Array, at: number, hash: Uint32Array): number {
+    if (this.#options.compress !== "none") {
+      return this.append(memory.subarray(at, at + PAGE_BYTES), hash);
+    }
+    this.#check();
+    if (this.#held + PAGE_BYTES > FLIGHT_BYTES) this.#flush();
+    const slot = this.#enter(hash, PAGE_BYTES);
+    if (at !== this.#runAt + this.#runBytes || memory !== this.#memory || this.#runBytes === 0) {
+      this.#closePiece();
+      this.#memory = memory;
+      this.#runAt = at;
+    }
+    this.#runBytes += PAGE_BYTES;
+    this.#held += PAGE_BYTES;
+    return slot;
+  }
+
+  /** A row of the table for what comes next. */
+  #enter(hash: Uint32Array, bytes: number): number {
     if ((this.#slots + 1) * SLOT_WORDS > this.#words.length) {
       const larger = new Uint32Array(this.#words.length * 2);
       larger.set(this.#words);
       this.#words = larger;
     }
     const at = this.#slots * SLOT_WORDS;
-    this.#words.set(hash, at);
-    const block = this.#options.compress === "lz4" ? this.#options.hash.compress(page) : null;
-    const stored = block ?? page;
-    this.#words[at + 4] = stored.length;
-    this.#words[at + 5] = block === null ? 0 : this.#options.hash.checkOf(block);
-    if (this.#used + stored.length > BUFFER_BYTES) this.#flush();
-    this.#offsets.push(this.#offset + this.#used);
-    this.#put(stored);
+    for (let word = 0; word < 4; word++) this.#words[at + word] = hash[word];
+    this.#words[at + 4] = bytes;
+    this.#offsets.push(this.#offset + this.#held);
     return this.#slots++;
   }
 
@@ -105,31 +145,47 @@ export class SegmentWriter {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
-  /** The buffer has room for it. */
+  /** The flight has room for it. */
   #put(bytes: Uint8Array): void {
+    if (this.#runBytes > 0) this.#closePiece();
+    this.#buffer ??= this.#spare.pop() ?? new Uint8Array(FLIGHT_BYTES);
     this.#buffer.set(bytes, this.#used);
     this.#used += bytes.length;
+    this.#held += bytes.length;
+  }
+
+  #closePiece(): void {
+    if (this.#buffer !== null && this.#used > this.#from) {
+      this.#pieces.push(this.#buffer.subarray(this.#from, this.#used));
+      this.#from = this.#used;
+    }
+    if (this.#memory !== null && this.#runBytes > 0) {
+      this.#pieces.push(this.#memory.subarray(this.#runAt, this.#runAt + this.#runBytes));
+      this.#runBytes = 0;
+    }
   }
 
   #flush(): void {
-    if (this.#used === 0) return;
-    const flight = { offset: this.#offset, buffer: this.#buffer, bytes: this.#used };
-    const written = this.#options.file.write(
-      flight.offset,
-      flight.buffer.subarray(0, flight.bytes),
-    );
-    const settled = written
+    if (this.#held === 0) return;
+    this.#closePiece();
+    const flight = { offset: this.#offset, pieces: this.#pieces, bytes: this.#held };
+    const buffer = this.#buffer;
+    const settled = this.#options.file
+      .writev(flight.offset, flight.pieces)
       .catch((error: unknown) => {
         this.#failure ??= { error };
       })
       .then(() => {
         this.#flights.delete(flight);
-        this.#spare.push(flight.buffer);
+        if (buffer !== null) this.#spare.push(buffer);
       });
     this.#flights.set(flight, settled);
-    if (++this.#flushes % BUFFERS_PER_SYNC === 0) this.#syncBehind();
-    this.#offset += this.#used;
-    this.#buffer = this.#spare.pop() ?? new Uint8Array(BUFFER_BYTES);
+    if (++this.#flushes % FLIGHTS_PER_SYNC === 0) this.#syncBehind();
+    this.#offset += this.#held;
+    this.#held = 0;
+    this.#pieces = [];
+    this.#buffer = null;
+    this.#from = 0;
     this.#used = 0;
   }
 
@@ -144,10 +200,15 @@ export class SegmentWriter {
   }
 
   #find(offset: number, bytes: number): Uint8Array {
-    const current = { offset: this.#offset, buffer: this.#buffer, bytes: this.#used };
-    for (const { offset: first, buffer, bytes: held } of [current, ...this.#flights.keys()]) {
-      if (offset < first || offset + bytes > first + held) continue;
-      return buffer.subarray(offset - first, offset - first + bytes);
+    this.#closePiece();
+    const current = { offset: this.#offset, pieces: this.#pieces, bytes: this.#held };
+    for (const flight of [current, ...this.#flights.keys()]) {
+      let from = offset - flight.offset;
+      if (from < 0 || from + bytes > flight.bytes) continue;
+      for (const piece of flight.pieces) {
+        if (from < piece.length) return piece.subarray(from, from + bytes);
+        from -= piece.length;
+      }
     }
     return readExact(this.#options.file, offset, bytes, "the segment that is being written");
   }

@@ -19,7 +19,6 @@ import type {
   ByteSink,
   ByteSource,
   Damage,
-  PageAgain,
   SnapshotMeta,
   SnapshotStorePort,
   StoreDifference,
@@ -198,9 +197,9 @@ export class SnapshotStore implements SnapshotStorePort {
 
   /**
    * Begins a snapshot. Throws "bad-argument", "not-found" for its parent, "limit" for a chain or a
-   * store that is full. With `again` pages are compared in memory where they were written from.
+   * store that is full.
    */
-  async begin(meta: SnapshotMeta, again?: PageAgain): Promise<SnapshotWriter> {
+  async begin(meta: SnapshotMeta): Promise<SnapshotWriter> {
     const state = this.#state;
     state.checkOpen();
     const { parent } = meta;
@@ -220,7 +219,7 @@ export class SnapshotStore implements SnapshotStorePort {
       const text = `snapshot ${above.name} is number ${CHAIN_MAX} of its chain, of ${CHAIN_MAX}`;
       throw new VmError("limit", `${text}; merge it into its parent, or make a full snapshot`);
     }
-    return new SnapshotWriter(state, { meta, parentContent, again: again ?? null });
+    return new SnapshotWriter(state, { meta, parentContent });
   }
 
   #checkName(name: string, machine: string, id: string): void {

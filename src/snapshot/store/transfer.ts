@@ -68,6 +68,16 @@ class SinkFile implements StoreFile {
     return this.#last;
   }
 
+  async writev(offset: number, pieces: readonly Uint8Array[]): Promise<void> {
+    let at = offset;
+    const written: Promise<void>[] = [];
+    for (const piece of pieces) {
+      written.push(this.write(at, piece));
+      at += piece.length;
+    }
+    await Promise.all(written);
+  }
+
   async sync(): Promise<void> {}
 
   close(): void {}

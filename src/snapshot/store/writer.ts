@@ -6,12 +6,13 @@
  * Used by store.ts, transfer.ts.
  * Holds   nothing counts before the manifest has its name, and it gets that only when all that it
  *         names is durable: segments, their folder, its own bytes. These are synced side by side. A
- *         page is taken for one that is there only when all its bytes are the same.
+ *         page is taken for one that is there only when all its bytes are the same. Frozen pages
+ *         are written from where they are: released before they are on the disk, nothing counts.
  */
 import type { MaybePromise } from "../../device/block/contract.ts";
 import type { DeviceSection } from "../../device/contract.ts";
 import { VmError } from "../../errors.ts";
-import type { PageAgain, SnapshotMeta, StoreWriter } from "../store-port.ts";
+import type { FrozenPages, SnapshotMeta, StoreWriter } from "../store-port.ts";
 import { PAGE_BYTES } from "./bytes.ts";
 import { HashIndex, type Place } from "./hash-index.ts";
 import { checkManifest, type Manifest, REGIONS_MAX, segmentsOf } from "./manifest.ts";
@@ -28,13 +29,12 @@ import { SEGMENTS, type Segment, type StoreState } from "./state.ts";
 
 /** Slots of one segment: 256 MiB of pages. */
 const SEGMENT_SLOTS_MAX = 65_536;
-const TWO_32 = 2 ** 32;
 
 interface Own {
   readonly segment: Segment;
   readonly writer: SegmentWriter;
-  /** Which page each slot was written for: region times 2^32, and page. */
-  readonly origins: number[];
+  /** Where each slot's page is frozen; 0 for one that was copied. */
+  readonly frozenAt: number[];
   isFinished: boolean;
   /** Its bytes are durable then. */
   synced: Promise<void>;
@@ -44,7 +44,6 @@ interface Own {
 export interface WriterParts {
   readonly meta: SnapshotMeta;
   readonly parentContent: string | null;
-  readonly again: PageAgain | null;
 }
 
 /** A snapshot that is being written. */
@@ -52,7 +51,6 @@ export class SnapshotWriter implements StoreWriter {
   readonly #state: StoreState;
   readonly #meta: SnapshotMeta;
   readonly #parentContent: string | null;
-  readonly #again: PageAgain | null;
   readonly #regions = new Map<number, ColumnsBuilder>();
   readonly #sections: DeviceSection[] = [];
   readonly #own: Own[] = [];
@@ -60,15 +58,18 @@ export class SnapshotWriter implements StoreWriter {
   readonly #index = new HashIndex();
   readonly #pinned = new Set<number>();
   readonly #hash = new Uint32Array(4);
+  /** What is looked for, and what is frozen so far; all of one source. */
+  #bytes: Uint8Array | null = null;
+  #address = 0;
+  #source: FrozenPages | null = null;
   readonly #scratch = new Uint8Array(PAGE_BYTES);
   #isEnded = false;
 
   /** For SnapshotStore.begin, which checked what is said. */
-  constructor(state: StoreState, { meta, parentContent, again }: WriterParts) {
+  constructor(state: StoreState, { meta, parentContent }: WriterParts) {
     this.#state = state;
     this.#meta = meta;
     this.#parentContent = parentContent;
-    this.#again = again;
     const { parent } = meta;
     if (parent === null) return;
     state.parentsInUse.set(parent, (state.parentsInUse.get(parent) ?? 0) + 1);
@@ -100,66 +101,120 @@ export class SnapshotWriter implements StoreWriter {
       throw new VmError("bad-argument", `a page of ${bytes.length} bytes: accepted are 4096`);
     }
     this.#hash.set(this.#state.hash.hash(bytes));
-    const found = this.#find(bytes);
+    this.#address = 0;
+    this.#bytes = bytes;
+    const found = this.#find();
     if (found !== null) {
       columns.add(page, found.segment, found.slot);
       return;
     }
-    const current = this.#own.at(-1);
-    if (current !== undefined && !current.isFinished) {
-      this.#append(current, columns, [region, page], bytes);
-      if (current.writer.slots === SEGMENT_SLOTS_MAX) return this.#finish(current);
-      return current.writer.pressure;
-    }
-    return this.#openSegment().then((own) => this.#append(own, columns, [region, page], bytes));
+    const current = this.#current;
+    if (current === null) return this.#openSegment().then(() => this.page(region, page, bytes));
+    this.#keep(current, columns, page, current.writer.append(bytes, this.#hash), 0);
+    return this.#pressure(current);
   }
 
-  #append(own: Own, columns: ColumnsBuilder, origin: readonly number[], bytes: Uint8Array) {
-    const { segment, writer, origins } = own;
-    const [region, page] = origin;
-    const slot = writer.append(bytes, this.#hash);
-    origins.push(region * TWO_32 + page);
-    this.#index.add(this.#hash[0], this.#hash[1], segment.number, slot);
-    columns.add(page, segment.number, slot);
+  frozen(region: number, pages: Uint32Array, source: FrozenPages): MaybePromise<number> {
+    const columns = this.#columns(region, pages[0]);
+    if (this.#source !== null && this.#source !== source) {
+      throw new VmError("bad-argument", "frozen pages of a second source: accepted is one");
+    }
+    this.#source = source;
+    const { addresses, hashes } = source.survey(pages, this.#state.hash.key);
+    const current = this.#current;
+    let taken = 0;
+    for (; taken < addresses.length; taken++) {
+      const at = addresses[taken];
+      if (at === 0) {
+        columns.add(pages[taken], NOWHERE, 0);
+        continue;
+      }
+      for (let word = 0; word < 4; word++) this.#hash[word] = hashes[taken * 4 + word];
+      this.#address = at;
+      const found = this.#find();
+      if (found !== null) {
+        columns.add(pages[taken], found.segment, found.slot);
+        continue;
+      }
+      if (current === null || current.writer.slots === SEGMENT_SLOTS_MAX) break;
+      const slot = current.writer.appendFrozen(source.memory, at, this.#hash);
+      this.#keep(current, columns, pages[taken], slot, at);
+    }
+    const isOut = taken < addresses.length && current === null;
+    const wait = isOut ? this.#openSegment() : current && this.#pressure(current);
+    if (wait === null || wait === undefined) return taken;
+    // none was taken for want of a segment: there is one now
+    return wait.then(() => (taken > 0 ? taken : this.frozen(region, pages, source)));
+  }
+
+  /** The segment that is written; null when there is none yet. */
+  get #current(): Own | null {
+    const last = this.#own.at(-1);
+    return last === undefined || last.isFinished ? null : last;
+  }
+
+  /** To be awaited before the next page. */
+  #pressure(own: Own): Promise<void> | undefined {
+    return own.writer.slots === SEGMENT_SLOTS_MAX ? this.#finish(own) : own.writer.pressure;
+  }
+
+  #keep(own: Own, columns: ColumnsBuilder, page: number, slot: number, frozenAt: number): void {
+    own.frozenAt.push(frozenAt);
+    this.#index.add(this.#hash[0], this.#hash[1], own.segment.number, slot);
+    columns.add(page, own.segment.number, slot);
   }
 
   /** Where the store, or this writer, has the page already. */
-  #find(bytes: Uint8Array): Place | null {
-    const there = this.#state.findPage(this.#hash, (segment, slot) => {
-      try {
-        this.#state.readPage(segment, slot, this.#scratch);
-      } catch {
-        return false; // it is damaged there: this one is written
-      }
-      return this.#state.hash.areSame(this.#scratch, bytes);
-    });
-    if (there !== null) {
-      if (!this.#pinned.has(there.segment)) {
-        this.#pinned.add(there.segment);
-        this.#state.pin([there.segment]);
-      }
-      return there;
+  #find(): Place | null {
+    const there = this.#state.findPage(this.#hash, this.#isThere);
+    if (there === null) return this.#index.find(this.#hash[0], this.#hash[1], this.#isOwn);
+    if (!this.#pinned.has(there.segment)) {
+      this.#pinned.add(there.segment);
+      this.#state.pin([there.segment]);
     }
-    return this.#index.find(this.#hash[0], this.#hash[1], (segment, slot) => {
-      const own = this.#own.find((one) => one.segment.number === segment) as Own;
-      const origin = own.origins[slot];
-      const first = this.#again?.(Math.floor(origin / TWO_32), origin % TWO_32) ?? null;
-      if (first !== null) return this.#state.hash.areSame(first, bytes);
-      if (own.isFinished) this.#state.readPage(segment, slot, this.#scratch);
-      else own.writer.read(slot, this.#scratch);
-      return this.#state.hash.areSame(this.#scratch, bytes);
-    });
+    return there;
   }
 
-  async #openSegment(): Promise<Own> {
+  /** The bytes that are looked for. */
+  get #wanted(): Uint8Array {
+    return this.#address === 0 ? (this.#bytes as Uint8Array) : this.#frozenPage(this.#address);
+  }
+
+  #frozenPage(at: number): Uint8Array {
+    return (this.#source as FrozenPages).memory.subarray(at, at + PAGE_BYTES);
+  }
+
+  /** True when a page of the store is the one that is looked for. */
+  readonly #isThere = (segment: number, slot: number): boolean => {
+    try {
+      this.#state.readPage(segment, slot, this.#scratch);
+    } catch {
+      return false; // it is damaged there: this one is written
+    }
+    return this.#state.hash.areSame(this.#scratch, this.#wanted);
+  };
+
+  /** True when a page of this writer's is. */
+  readonly #isOwn = (segment: number, slot: number): boolean => {
+    const own = this.#own.find((one) => one.segment.number === segment) as Own;
+    const frozenAt = own.frozenAt[slot];
+    if (frozenAt !== 0 && this.#address !== 0) {
+      return (this.#source as FrozenPages).areSame(frozenAt, this.#address);
+    }
+    if (frozenAt !== 0) this.#scratch.set(this.#frozenPage(frozenAt));
+    else if (own.isFinished) this.#state.readPage(segment, slot, this.#scratch);
+    else own.writer.read(slot, this.#scratch);
+    return this.#state.hash.areSame(this.#scratch, this.#wanted);
+  };
+
+  async #openSegment(): Promise<void> {
     const { key, hash, compress, digest, directory } = this.#state;
     const segment = this.#state.reserveSegment();
     this.#pinned.add(segment.number);
     const file = await directory.create(segment.path);
     const writer = new SegmentWriter({ file, id: segment.id, key, hash, compress, digest });
-    const own = { segment, writer, origins: [], isFinished: false, synced: Promise.resolve() };
+    const own = { segment, writer, frozenAt: [], isFinished: false, synced: Promise.resolve() };
     this.#own.push(own);
-    return own;
   }
 
   async #finish(own: Own): Promise<void> {
@@ -167,6 +222,8 @@ export class SnapshotWriter implements StoreWriter {
     own.isFinished = true;
     own.synced = finished.synced;
     this.#state.keepSegment(own.segment, finished);
+    if (this.#source?.isReleased !== true) return;
+    throw new VmError("disposed", "frozen pages were released before they were written");
   }
 
   zero(region: number, page: number): void {
