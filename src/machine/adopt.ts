@@ -23,6 +23,8 @@ import {
   whileFrozen,
 } from "./capture.ts";
 import { TICKS_PER_MS } from "./clock.ts";
+import type { ResolvedConfig } from "./config.ts";
+import type { DeviceSet } from "./devices.ts";
 import {
   type ConsoleFacts,
   DEVICE_PREFIX,
@@ -265,7 +267,10 @@ export function adoptMachine(
 }
 
 /** Throws "bad-config" when the machine cannot become what `saved` is. */
-export function checkAdoptable(parts: CapturedParts, saved: SavedMachine): void {
-  const { config, devices } = parts;
+export function checkAdoptable(
+  config: ResolvedConfig,
+  devices: DeviceSet,
+  saved: SavedMachine,
+): void {
   checkShape(saved.shape, shapeOf(config, devices), config.name);
 }

@@ -56,12 +56,11 @@ export class Copier {
   get #captured(): AdoptingParts {
     const { config, host, parts, loop } = this.#owner;
     const { view, devices, console, clock } = parts;
+    const { runner } = loop;
     const { platform } = host;
-    return {
-      ...{ config, view, devices, console, clock, runner: loop.runner },
-      wallMs: platform.wallMs(),
-      entropy: (count) => platform.entropy(count),
-    };
+    const wallMs = platform.wallMs();
+    const entropy = (count: number) => platform.entropy(count);
+    return { config, view, devices, console, clock, runner, wallMs, entropy };
   }
 
   /** Brings the host's time in, so that what is captured is now. */
@@ -79,7 +78,8 @@ export class Copier {
 
   /** See Machine.adopt. `check`: may it be done now? */
   adopt(saved: SavedMachine, options: AdoptOptions, check: () => void): MaybePromise<void> {
-    checkAdoptable(this.#captured, saved);
+    const { config, parts } = this.#owner;
+    checkAdoptable(config, parts.devices, saved);
     const late = this.#readyDisks(saved);
     if (late === undefined) return this.#take(saved, options);
     const work = late.then(() => {

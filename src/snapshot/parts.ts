@@ -18,13 +18,7 @@ import type { StoredDisk } from "./stored-disk.ts";
 
 /** A manifest as lists show it. */
 function shown(manifest: StoredSnapshot, isRetained: boolean): Snapshot {
-  const { id, name, machine, type, parent, level, createdMs, ticks, instructions } = manifest;
-  const { digest, pages, bytes, labels, notes } = manifest;
-  return {
-    ...{ id, name, machine, type, parent, level, createdMs, ticks, instructions },
-    ...{ digest, pages, bytes, labels, notes, isRetained },
-    isInMemory: false,
-  };
+  return { ...manifest, isRetained, isInMemory: false };
 }
 
 /** A store, a host, and what is known of both. */
