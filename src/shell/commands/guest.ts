@@ -39,7 +39,9 @@ const prepare = command({
   summary: "fetch a guest with this machine's apt into the user's cache directory",
   details: `
 Kernel and busybox come from the Debian archive that this machine's apt trusts, and are checked by
-apt. Nothing is installed and no privileges are needed. A guest that is there is left as it is.`,
+apt. Where the package lists of an archive are not those of its release file, as on a mirror that is
+being updated, packages that this version knows are taken, checked against their SHA-256. Nothing is
+installed and no privileges are needed. A guest that is there is left as it is.`,
   parameters: [{ name: "NAME", kind: "text", choices: ["debian"], help: "a guest that is known" }],
   options: {
     mirror: {
