@@ -31,7 +31,7 @@ const QUEUE = "device/virtio/queue.js";
 const TRANSPORT = "device/virtio/transport.js";
 const HUB = "machine/hub.js";
 const CONSOLE = "machine/console.js";
-const MACHINE = "machine/machine.js";
+const RUN_LOOP = "machine/run-loop.js";
 
 const PLANTED: readonly Planted[] = [
   {
@@ -134,23 +134,23 @@ const PLANTED: readonly Planted[] = [
   },
   {
     title: "stop does not end a wait for a disk",
-    file: MACHINE,
-    from: "hub.isHeld && !this.#isDisposed && !this.#isStopping()",
+    file: RUN_LOOP,
+    from: "hub.isHeld && !this.#isDisposed && !this.isStopping",
     to: "hub.isHeld && !this.#isDisposed",
     suites: ["host"],
   },
   {
     title: "a reload that stop cut short is not begun again",
-    file: MACHINE,
-    from: "this.#isReloading = !(await this.#load(this.#plan));",
-    to: "await this.#load(this.#plan); this.#isReloading = false;",
+    file: RUN_LOOP,
+    from: "if (runner === null)",
+    to: "if (runner === null) this.#isReloading = false; if (runner === null)",
     suites: ["host"],
   },
   {
     title: "a machine that is disposed of in its slice keeps its frames",
-    file: MACHINE,
-    from: "if (this.#isDisposed) this.#giveBack();",
-    to: "",
+    file: RUN_LOOP,
+    from: "this.#owner.giveBack();",
+    to: ";",
     suites: ["host"],
   },
   {
@@ -184,7 +184,7 @@ const PLANTED: readonly Planted[] = [
   {
     title: "an HTIF write may be of any length",
     file: "machine/htif.js",
-    from: "bytes > BigInt(WRITE_BYTES_MAX) ||",
+    from: "bytes <= BigInt(WRITE_BYTES_MAX) &&",
     to: "",
     suites: ["storms"],
   },
