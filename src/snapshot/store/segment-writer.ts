@@ -19,8 +19,8 @@ import { encodeHead, encodeTail, HEAD_BYTES, SLOT_WORDS, SlotTable } from "./seg
 const FLIGHT_BYTES = 2 << 20;
 /** More would wait for each other: the system writes to a file in turn. */
 const FLIGHTS_MAX = 2;
-/** After as many a sync is begun, beside the rest. */
-const FLIGHTS_PER_SYNC = 8;
+/** When as many are new a sync is begun, beside the rest. */
+const FLIGHTS_PER_SYNC = 4;
 
 /** How pages are kept. */
 export type Compression = "none" | "lz4";
@@ -75,8 +75,11 @@ export class SegmentWriter {
   readonly #flights = new Map<Flight, Promise<void>>();
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #failure: { readonly error: unknown } | null = null;
-  #flushes = 0;
+  /** Flights since the last sync was begun. */
+  #unsynced = 0;
   #sync: Promise<void> | null = null;
+  /** No sync but the last one is begun any more. */
+  #isEnding = false;
 
   constructor(options: SegmentOptions) {
     this.#options = options;
@@ -180,7 +183,8 @@ export class SegmentWriter {
         if (buffer !== null) this.#spare.push(buffer);
       });
     this.#flights.set(flight, settled);
-    if (++this.#flushes % FLIGHTS_PER_SYNC === 0) this.#syncBehind();
+    this.#unsynced++;
+    this.#syncBehind();
     this.#offset += this.#held;
     this.#held = 0;
     this.#pieces = [];
@@ -213,25 +217,30 @@ export class SegmentWriter {
     return readExact(this.#options.file, offset, bytes, "the segment that is being written");
   }
 
-  /** One at a time; `finish` syncs what it leaves. */
+  /** One at a time, and one behind the other; `finish` syncs what they leave. */
   #syncBehind(): void {
-    this.#sync ??= this.#options.file
+    if (this.#sync !== null || this.#isEnding || this.#unsynced < FLIGHTS_PER_SYNC) return;
+    this.#unsynced = 0;
+    this.#sync = this.#options.file
       .sync()
       .catch((error: unknown) => {
         this.#failure ??= { error };
       })
       .then(() => {
         this.#sync = null;
+        this.#syncBehind();
       });
   }
 
   async #settle(): Promise<void> {
+    this.#isEnding = true;
     while (this.#flights.size > 0) await Promise.all([...this.#flights.values()]);
     await this.#sync;
   }
 
   /** Writes what is left; the file is synced and closed beside what the caller does next. */
   async finish(): Promise<FinishedSegment> {
+    this.#isEnding = true;
     this.#flush();
     const words = this.#words.slice(0, this.#slots * SLOT_WORDS);
     const table = new Uint8Array(words.buffer);
