@@ -108,44 +108,59 @@ export function deltaEncode(base: usize, page: usize, target: usize, limit: u32,
   return <u32>(out - target);
 }
 
-/** True when every record of a delta lies in its `bytes` and changes bytes of the page only. */
-function deltaIsSound(delta: usize, bytes: u32): bool {
-  const end = delta + bytes;
-  let done: u32 = 0;
+/** Changes `count` bytes of the page at `at` by those at `delta`; both have 16 bytes more. */
+// @ts-ignore: decorator
+@inline
+function xorIn(at: usize, delta: usize, count: u32): void {
+  const end = at + (count & ~15);
+  for (; at < end; at += 16, delta += 16) {
+    v128.store(at, v128.xor(v128.load(at), v128.load(delta)));
+  }
+  const places = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const isChanged = i8x16.lt_s(places, i8x16.splat(<i8>(count & 15)));
+  v128.store(at, v128.xor(v128.load(at), v128.and(v128.load(delta), isChanged)));
+}
+
+/**
+ * Applies records from `delta` to `end`, up to the first that reaches outside the page or behind
+ * `end`; returns where that one begins, or `end`.
+ */
+function recordsApply(page: usize, delta: usize, end: usize): usize {
+  const pageEnd = page + PAGE_BYTES;
+  // up to here 16 bytes may be taken at a time; a page, a delta may have nothing behind it
+  const pageRoom = pageEnd - 16;
+  const room = end - 16;
   while (delta < end) {
-    let skip: u32 = load<u8>(delta++);
+    let at = delta;
+    let skip: u32 = load<u8>(at++);
     if (skip > 127) {
-      if (delta == end) return false;
-      skip = (skip & 127) | ((<u32>load<u8>(delta++)) << 7);
+      if (at == end) return delta;
+      skip = (skip & 127) | ((<u32>load<u8>(at++)) << 7);
     }
-    if (delta == end) return false;
-    let count: u32 = load<u8>(delta++);
+    if (at == end) return delta;
+    let count: u32 = load<u8>(at++);
     if (count > 127) {
-      if (delta == end) return false;
-      count = (count & 127) | ((<u32>load<u8>(delta++)) << 7);
+      if (at == end) return delta;
+      count = (count & 127) | ((<u32>load<u8>(at++)) << 7);
     }
     count++;
-    done += skip + count;
-    if (done > PAGE_BYTES || <usize>count > end - delta) return false;
-    delta += count;
+    page += skip;
+    const pageNext = page + count;
+    const next = at + count;
+    if (pageNext <= pageRoom && next <= room) xorIn(page, at, count);
+    else if (pageNext > pageEnd || next > end) return delta;
+    else xorPut(page, page, at, count);
+    page = pageNext;
+    delta = next;
   }
-  return true;
+  return delta;
 }
 
 /** Makes the new page of the one at `page`; false, and nothing changed, for a delta that is none. */
 export function deltaApply(page: usize, delta: usize, bytes: u32): bool {
-  if (!deltaIsSound(delta, bytes)) return false;
   const end = delta + bytes;
-  while (delta < end) {
-    let skip: u32 = load<u8>(delta++);
-    if (skip > 127) skip = (skip & 127) | ((<u32>load<u8>(delta++)) << 7);
-    let count: u32 = load<u8>(delta++);
-    if (count > 127) count = (count & 127) | ((<u32>load<u8>(delta++)) << 7);
-    count++;
-    page += skip;
-    xorPut(page, page, delta, count);
-    page += count;
-    delta += count;
-  }
-  return true;
+  const reached = recordsApply(page, delta, end);
+  if (reached == end) return true;
+  recordsApply(page, delta, reached); // once more: what was changed is changed back
+  return false;
 }

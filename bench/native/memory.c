@@ -260,44 +260,57 @@ static u32 deltaEncode(const u8 *base, const u8 *page, u8 *target, u32 limit) {
   return (u32)(out - target);
 }
 
-static int deltaIsSound(const u8 *delta, u32 bytes) {
-  const u8 *end = delta + bytes;
-  u32 done = 0;
+typedef signed char i8x16 __attribute__((vector_size(16)));
+
+static inline void xorIn(u8 *at, const u8 *delta, u32 count) {
+  u8x16 a, b;
+  for (const u8 *end = at + (count & ~15u); at < end; at += 16, delta += 16) {
+    memcpy(&a, at, 16);
+    memcpy(&b, delta, 16);
+    a ^= b;
+    memcpy(at, &a, 16);
+  }
+  const i8x16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  i8x16 isChanged = places < (i8x16){} + (signed char)(count & 15);
+  memcpy(&a, at, 16);
+  memcpy(&b, delta, 16);
+  a ^= b & (u8x16)isChanged;
+  memcpy(at, &a, 16);
+}
+
+static const u8 *recordsApply(u8 *page, const u8 *delta, const u8 *end) {
+  const u8 *pageEnd = page + PAGE, *pageRoom = pageEnd - 16, *room = end - 16;
   while (delta < end) {
-    u32 skip = *delta++;
+    const u8 *at = delta;
+    u32 skip = *at++;
     if (skip > 127) {
-      if (delta == end) return 0;
-      skip = (skip & 127) | (u32)*delta++ << 7;
+      if (at == end) return delta;
+      skip = (skip & 127) | (u32)*at++ << 7;
     }
-    if (delta == end) return 0;
-    u32 count = *delta++;
+    if (at == end) return delta;
+    u32 count = *at++;
     if (count > 127) {
-      if (delta == end) return 0;
-      count = (count & 127) | (u32)*delta++ << 7;
+      if (at == end) return delta;
+      count = (count & 127) | (u32)*at++ << 7;
     }
     count++;
-    done += skip + count;
-    if (done > PAGE || count > (u32)(end - delta)) return 0;
-    delta += count;
+    page += skip;
+    u8 *pageNext = page + count;
+    const u8 *next = at + count;
+    if (pageNext <= pageRoom && next <= room) xorIn(page, at, count);
+    else if (pageNext > pageEnd || next > end) return delta;
+    else xorPut(page, page, at, count);
+    page = pageNext;
+    delta = next;
   }
-  return 1;
+  return delta;
 }
 
 static int deltaApply(u8 *page, const u8 *delta, u32 bytes) {
-  if (!deltaIsSound(delta, bytes)) return 0;
-  const u8 *end = delta + bytes;
-  while (delta < end) {
-    u32 skip = *delta++;
-    if (skip > 127) skip = (skip & 127) | (u32)*delta++ << 7;
-    u32 count = *delta++;
-    if (count > 127) count = (count & 127) | (u32)*delta++ << 7;
-    count++;
-    page += skip;
-    xorPut(page, page, delta, count);
-    page += count;
-    delta += count;
-  }
-  return 1;
+  const u8 *end = delta + bytes, *reached = recordsApply(page, delta, end);
+  if (reached == end) return 1;
+  recordsApply(page, delta, reached);
+  return 0;
 }
 
 // ---- LZ4 ----

@@ -147,20 +147,32 @@ const BUGS: readonly Planted[] = [
   {
     ...DELTA,
     title: "a record may end behind the page",
-    from: "if (done > PAGE_BYTES || <usize>count > end - delta) return false;",
-    to: "if (<usize>count > end - delta) return false;",
+    from: "else if (pageNext > pageEnd || next > end) return delta;",
+    to: "else if (next > end) return delta;",
   },
   {
     ...DELTA,
     title: "a record may end behind the delta",
-    from: "if (done > PAGE_BYTES || <usize>count > end - delta) return false;",
-    to: "if (done > PAGE_BYTES) return false;",
+    from: "else if (pageNext > pageEnd || next > end) return delta;",
+    to: "else if (pageNext > pageEnd) return delta;",
   },
   {
     ...DELTA,
     title: "a number may end behind the delta",
-    from: "if (skip > 127) {\n      if (delta == end) return false;",
+    from: "if (skip > 127) {\n      if (at == end) return delta;",
     to: "if (skip > 127) {",
+  },
+  {
+    ...DELTA,
+    title: "what was changed by a delta that is none stays changed",
+    from: "recordsApply(page, delta, reached);",
+    to: "",
+  },
+  {
+    ...DELTA,
+    title: "16 bytes are taken at the end of a delta",
+    from: "const room = end - 16;",
+    to: "const room = end;",
   },
   {
     ...LZ4,
