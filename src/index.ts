@@ -156,7 +156,42 @@ export type {
   TranslationMode,
   WalkStep,
 } from "./machine/translate.ts";
+export { BANDWIDTH_MIN, Bandwidth } from "./migration/bandwidth.ts";
+export {
+  type Arrival,
+  type ArrivalParts,
+  type DiskWay,
+  type MigrateOptions,
+  type MigrationProgress,
+  type MigrationResult,
+  type MigrationSession,
+  type MigrationSignal,
+  PHASES,
+  type Phase,
+  type PhaseMark,
+  POLICIES,
+  type Policy,
+  STATUSES,
+  type Status,
+} from "./migration/contract.ts";
+export type {
+  DamagedJournal,
+  JournalRecord,
+  MigrationJournal,
+  RecordKind,
+  SessionFacts,
+  SessionJournal,
+} from "./migration/journal.ts";
+export {
+  MigrationManager,
+  type MigrationOptions,
+  SESSIONS_MAX,
+} from "./migration/manager.ts";
+export type { Recovered } from "./migration/recover.ts";
+export type { SourceSession } from "./migration/source.ts";
+export type { TargetSession } from "./migration/target.ts";
 export type { Platform, StoreDirectory, StoreFile, StoreLock } from "./platform/contract.ts";
+export type { ByteLink, LinkDoor, LinkListener } from "./platform/link.ts";
 export { MemoryBytes, MemoryDirectory } from "./platform/memory-directory.ts";
 export type {
   ClockPolicy,

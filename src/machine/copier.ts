@@ -22,6 +22,7 @@ import {
   type SavedMachine,
   type SavedSections,
   saveSections,
+  shapeOf,
   whileFrozen,
 } from "./capture.ts";
 import type { ResolvedConfig } from "./config.ts";
@@ -29,6 +30,7 @@ import { childSeed, type ForkOptions, forkDisks, ownDisks } from "./fork.ts";
 import type { HostServices } from "./host.ts";
 import type { Machine, MadeParts } from "./machine.ts";
 import { type LastingParts, makeRunner } from "./make-runner.ts";
+import type { MoveFacts } from "./mover.ts";
 import type { RunLoop } from "./run-loop.ts";
 import type { HtifFacts } from "./sections.ts";
 import type { DiskUsers } from "./users.ts";
@@ -74,6 +76,15 @@ export class Copier {
     this.#update();
     const { host, users } = this.#owner;
     return captureMachine(this.#captured, host.platform.wallMs(), users, options);
+  }
+
+  /** What another host has to know before it takes the machine. */
+  facts(): MoveFacts {
+    const captured = this.#captured;
+    const all = captured.devices.bus.devices;
+    const { sections } = whileFrozen(all, () => saveSections(captured));
+    const shape = shapeOf(this.#owner.config, captured.devices);
+    return { shape, sections: sections.map(({ name, version }) => ({ name, version })) };
   }
 
   /** See Machine.adopt. `check`: may it be done now? */

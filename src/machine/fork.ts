@@ -72,7 +72,7 @@ export function ownDisks(
 }
 
 /** A disk of zeros that takes writes in memory. */
-function emptyDisk(bytes: number): OverlayBackend {
+export function emptyDisk(bytes: number): OverlayBackend {
   return new OverlayBackend({
     bytes,
     read: (_offset, target) => void target.fill(0),

@@ -26,6 +26,7 @@ import type { HostServices } from "./host.ts";
 import { JobDesk } from "./jobs.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
 import type { LastingParts } from "./make-runner.ts";
+import { Mover } from "./mover.ts";
 import { PageDesk, type Pager } from "./pager.ts";
 import { type MachineState, type RunResult, refuseState } from "./result.ts";
 import { RunLoop } from "./run-loop.ts";
@@ -50,6 +51,8 @@ export class Machine {
   readonly config: ResolvedConfig;
   /** The long work about it that is under way. */
   readonly jobs: JobDesk;
+  /** How it goes to another host, or comes from one: for migration/. */
+  readonly mover: Mover;
   readonly #host: HostServices;
   readonly #view: MachineView;
   readonly #console: ConsoleEnd;
@@ -94,6 +97,13 @@ export class Machine {
     this.#loop = this.#makeLoop();
     this.#starter = this.#makeStarter();
     this.#copier = this.#makeCopier();
+    this.mover = new Mover({
+      name: this.name,
+      loop: this.#loop,
+      devices: this.#devices,
+      needAlive: () => this.#needAlive(),
+      facts: () => this.#copier.facts(),
+    });
   }
 
   #makeLoop(): RunLoop {
@@ -261,7 +271,7 @@ export class Machine {
     }
     if (this.#exec?.isDriving === true) return this.#exec.handOver(() => this.run(budget));
     if (this.hasRun) throw new VmError("busy", `${this.name} is running already`);
-    if (this.state !== "running" && this.state !== "paused") {
+    if (!["running", "paused", "migration-source"].includes(this.state)) {
       throw new VmError("bad-state", `${this.name} is ${this.state}: call boot() first`);
     }
     return this.#loop.run(this.#view.retired + (instructions ?? Number.POSITIVE_INFINITY));
@@ -433,13 +443,19 @@ export class Machine {
     throw new VmError("bad-state", `${this.name} is ${this.state}: only a booted one ${what}`);
   }
 
+  /** As it is, or on its way to another host. */
+  #needSource(what: string): void {
+    if (this.state === "migration-source") this.#needBoundary(what);
+    else this.#needGuest(what);
+  }
+
   /**
    * All that the machine is now, in microseconds; a run under way goes on. Release it. Throws
    * "busy" from within a device or its output, "bad-state" before boot and after the end,
    * "no-memory".
    */
   capture(options: CaptureOptions = {}): MachineCapture {
-    this.#needGuest("is captured");
+    this.#needSource("is captured");
     return this.#copier.capture(options);
   }
 

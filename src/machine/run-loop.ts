@@ -8,48 +8,14 @@
  *         change between slices.
  */
 import type { StopEntry } from "../core/debug-view.ts";
-import type { MachineView } from "../core/machine-view.ts";
 import { VmError } from "../errors.ts";
 import { Share } from "./accounting.ts";
-import type { MachineClock } from "./clock.ts";
-import type { ConsoleEnd } from "./console.ts";
-import type { DeviceSet } from "./devices.ts";
-import type { Emitter } from "./events.ts";
-import type { HostServices } from "./host.ts";
-import type { MachineEvents } from "./machine-facts.ts";
-import type { Brought, PageDesk } from "./pager.ts";
-import {
-  canGo,
-  type DebugStop,
-  isFinal,
-  type MachineState,
-  type RunResult,
-  refuseState,
-} from "./result.ts";
+import type { LoopOwner } from "./loop-owner.ts";
+import type { Brought } from "./pager.ts";
+import { canGo, isFinal, type MachineState, type RunResult, refuseState } from "./result.ts";
 import type { Runner, SliceOutcome } from "./runner.ts";
+import { SliceSize } from "./slice-size.ts";
 import { Waiter } from "./waiter.ts";
-
-/** What a loop needs of its machine. */
-export interface LoopOwner {
-  readonly name: string;
-  readonly host: HostServices;
-  readonly view: MachineView;
-  readonly console: ConsoleEnd;
-  readonly devices: DeviceSet;
-  readonly clock: MachineClock;
-  readonly pages: PageDesk;
-  readonly events: Emitter<MachineEvents>;
-  /** A reboot request ends the run instead. */
-  readonly noReboot: boolean;
-  /** Another machine could give frames back. */
-  hasOthers(): boolean;
-  /** Resets everything and loads again: what runs then, or null when that was cut short. */
-  reload(): Promise<Runner | null>;
-  /** The debugger hears of a stop. `isHolding`: the run stays under way. */
-  stopped(entry: StopEntry): { stop: DebugStop; isHolding: boolean };
-  /** A disposed machine's last slice is over: its frames can be given back. */
-  giveBack(): void;
-}
 
 interface ActiveRun {
   readonly target: number;
@@ -57,10 +23,6 @@ interface ActiveRun {
   readonly reject: (error: unknown) => void;
   isStopping: boolean;
 }
-
-const SLICE_MS = 4;
-const SLICE_SLOTS_MIN = 20_000;
-const SLICE_SLOTS_MAX = 1_000_000;
 
 /** Runs one machine. */
 export class RunLoop {
@@ -96,7 +58,7 @@ export class RunLoop {
   #holds = 0;
   /** The pause is that of a stop which ended the run: a new run takes it back. */
   #isStopped = false;
-  #sliceSlots = 100_000;
+  readonly #sliceSize = new SliceSize();
 
   constructor(owner: LoopOwner) {
     this.#owner = owner;
@@ -129,6 +91,11 @@ export class RunLoop {
   /** Ends what the machine sleeps for, to look again. */
   wake(): void {
     this.#waiter.wake();
+  }
+
+  /** True when something but a change of state that is under way keeps it from running. */
+  get isPaused(): boolean {
+    return this.#pauseReason !== null;
   }
 
   /** Takes an edge of the table of states. Throws "bad-state" when there is none. */
@@ -206,8 +173,9 @@ export class RunLoop {
     this.#starvedAt = null;
     const { framesFree } = this.#owner.host.core;
     this.#owner.events.emit("memory", { isShort: false, framesFree });
-    if (this.#state !== "paused" || this.#pauseReason !== null) return;
-    this.go("running", "memory");
+    if (this.#pauseReason !== null) return;
+    if (this.#state === "paused") this.go("running", "memory");
+    else if (this.#state !== "migration-source") return;
     if (this.#run !== null && !this.#isStill) this.#owner.clock.start(this.#owner.view);
   }
 
@@ -246,7 +214,7 @@ export class RunLoop {
 
   /** Machine time stands still from the next instruction boundary on. */
   pause(reason: string): void {
-    if (this.#state !== "running" && this.#state !== "paused") {
+    if (!["running", "paused", "migration-source"].includes(this.#state)) {
       const text = `${this.#owner.name} is ${this.#state}: only a running one pauses`;
       throw new VmError("bad-state", text);
     }
@@ -351,7 +319,21 @@ export class RunLoop {
 
   /** The state says what a pause that came while it could not be shown has meant. */
   showPause(): void {
+    if (this.#pauseReason === null || this.#state === "migration-source") return;
+    this.go("paused", this.#pauseReason);
+  }
+
+  /** It does not move after all. */
+  remain(reason: string): void {
     if (this.#pauseReason !== null) this.go("paused", this.#pauseReason);
+    else if (this.#starvedAt !== null) this.go("paused", "memory");
+    else this.go("running", reason);
+  }
+
+  /** It has moved here. */
+  arrive(to: "running" | "paused", reason: string): void {
+    if (to === "paused") this.#pauseReason = reason;
+    this.go(to, reason);
   }
 
   /** Takes a pause back. A machine that waits for memory goes on waiting. */
@@ -362,11 +344,12 @@ export class RunLoop {
     }
     this.#pauseReason = null;
     this.#isStopped = false;
+    const isMoving = this.#state === "migration-source";
     if (this.#starvedAt !== null) {
-      this.go("paused", "memory");
+      if (!isMoving) this.go("paused", "memory");
       return;
     }
-    this.go("running", "resumed");
+    if (!isMoving) this.go("running", "resumed");
     this.#goOn();
   }
 
@@ -401,25 +384,13 @@ export class RunLoop {
     const begin = platform.monotonicMs();
     this.#isInGuest = true;
     try {
-      return runner.slice(this.#sliceSlots, target);
+      return runner.slice(this.#sliceSize.slots, target);
     } finally {
       this.#isInGuest = false;
       const ms = platform.monotonicMs() - begin;
       this.busyMs += ms;
-      this.#adapt(ms);
+      this.#sliceSize.tell(ms);
     }
-  }
-
-  /**
-   * Keeps a slice near SLICE_MS, at once when it was too long: a guest may change from cheap to
-   * costly instructions as it likes. The length of a slice is invisible to the guest.
-   */
-  #adapt(ms: number): void {
-    const slots = this.#sliceSlots;
-    if (ms > SLICE_MS) {
-      const fitting = Math.floor((slots * SLICE_MS) / ms);
-      this.#sliceSlots = Math.max(SLICE_SLOTS_MIN, fitting);
-    } else if (ms < SLICE_MS / 2) this.#sliceSlots = Math.min(SLICE_SLOTS_MAX, slots * 2);
   }
 
   #after(outcome: SliceOutcome, runner: Runner): boolean {

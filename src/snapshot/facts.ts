@@ -3,7 +3,7 @@
  * time, how its disks are held, what its maker wanted back.
  *
  * Owns    section "snapshot", version 1: JSON in UTF-8.
- * Used by make.ts, which writes it; back.ts, which reads it.
+ * Used by make.ts, which writes it; back.ts, which reads it; migration/, for the shape.
  * Holds   it may come from anywhere: it is checked before anything of it is used.
  */
 import type { DeviceSection } from "../device/contract.ts";
@@ -88,8 +88,11 @@ class Fields {
   }
 }
 
-/** What it asks for is checked when a machine is made of it: here only what kind of thing it is. */
-function readShape(value: unknown): MachineShapeFacts {
+/**
+ * A shape that may come from anywhere. What it asks for is checked when a machine is made of it:
+ * here only what kind of thing it is. Throws "bad-section".
+ */
+export function readShape(value: unknown): MachineShapeFacts {
   const fields = new Fields(value, "shape");
   return {
     ramBytes: fields.count("ramBytes"),

@@ -15,7 +15,7 @@ import { VmError } from "../../errors.ts";
 import { DIGEST_BYTES, type Digest, digestOf, sameBytes } from "./bytes.ts";
 
 /** What a container is of. */
-export type ContainerKind = "STOR" | "SNAP" | "WSET" | "PLAN";
+export type ContainerKind = "STOR" | "SNAP" | "WSET" | "PLAN" | "MIGR";
 
 const MAGIC = Uint8Array.from([0x52, 0x49, 0x56, 0x55, 0x4c, 0x45, 0x54, 0x1a]); // RIVULET, ^Z
 const FORMAT = 1;
@@ -128,7 +128,7 @@ export function decodeContainer(
 ): DeviceSection[] {
   const walk = new Walk(file, what);
   if (file.length < HEAD_BYTES + DIGEST_BYTES) walk.refuse("is cut short");
-  if (!sameBytes(file.subarray(0, 8), MAGIC)) walk.refuse("is no file of a snapshot store");
+  if (!sameBytes(file.subarray(0, 8), MAGIC)) walk.refuse("is no container of this program");
   const end = file.length - DIGEST_BYTES;
   if (!sameBytes(digestOf(file.subarray(0, end)), file.subarray(end))) {
     walk.refuse("is damaged: its digest is not that of its bytes");

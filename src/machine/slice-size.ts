@@ -1,0 +1,31 @@
+/**
+ * slice-size: how many slots a slice has, so that it takes a few milliseconds.
+ *
+ * Used by run-loop.ts.
+ * Holds   the length of a slice is invisible to the guest.
+ */
+const SLICE_MS = 4;
+const SLOTS_FIRST = 100_000;
+const SLOTS_MIN = 20_000;
+const SLOTS_MAX = 1_000_000;
+
+/** Of one machine. */
+export class SliceSize {
+  #slots = SLOTS_FIRST;
+
+  /** Of the next slice. */
+  get slots(): number {
+    return this.#slots;
+  }
+
+  /**
+   * The last one took `ms`: one that was too long is cut at once, as a guest may change from cheap
+   * to costly instructions as it likes.
+   */
+  tell(ms: number): void {
+    const slots = this.#slots;
+    if (ms > SLICE_MS) {
+      this.#slots = Math.max(SLOTS_MIN, Math.floor((slots * SLICE_MS) / ms));
+    } else if (ms < SLICE_MS / 2) this.#slots = Math.min(SLOTS_MAX, slots * 2);
+  }
+}
