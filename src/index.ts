@@ -182,6 +182,7 @@ export type {
   SessionFacts,
   SessionJournal,
 } from "./migration/journal.ts";
+export { type LocalMove, type LocalMoveOptions, moveLocally } from "./migration/local.ts";
 export {
   MigrationManager,
   type MigrationOptions,

@@ -81,7 +81,9 @@ export class DeviceSet {
     const devices: Device[] = [new Finisher(), new Rtc(), this.#genid, this.#plic, this.#uart];
     // disks first, so that the first disk is slot 0
     let slot = 0;
-    this.disks = config.disks.map((disk) => (disk.isReadOnly ? disk : new MachineDisk(disk)));
+    // that of a machine which moved within its host comes with what it knows
+    const isAsItIs = (disk: BlockBackend) => disk.isReadOnly || disk instanceof MachineDisk;
+    this.disks = config.disks.map((disk) => (isAsItIs(disk) ? disk : new MachineDisk(disk)));
     for (const backend of this.disks) devices.push(new VirtioBlk({ slot: slot++, backend }));
     devices.push(new VirtioRng({ slot: slot++ }));
     if (config.consoleDevice === "virtio") devices.push(connectVirtio(console, slot++));

@@ -69,7 +69,7 @@ export class Machine {
   #isDisposed = false;
   /** The core's part and the frames are given back. */
   #isGone = false;
-  readonly #ownDisks: readonly BlockBackend[];
+  #ownDisks: readonly BlockBackend[];
   readonly #users: DiskUsers;
   readonly #leaveDisks: () => void;
   readonly #counts: ExitCounts = { mmio: 0, sbi: 0, idle: 0, alarm: 0 };
@@ -481,6 +481,23 @@ export class Machine {
     this.#needGuest("is forked");
     this.#host.needRoom(count);
     return this.#copier.fork(count, options);
+  }
+
+  /**
+   * A machine of this host with the same configuration and the same disks, in state "created": for
+   * a move within the host. Only one of the two may run. Throws "limit", "no-memory".
+   */
+  successor(name = this.name): Machine {
+    this.#needAlive();
+    this.#host.needRoom(1);
+    const config = { ...this.config, name, disks: this.#devices.disks };
+    return this.#host.make(config, { users: this.#users });
+  }
+
+  /** The successor has taken over: disks that were closed with this machine are closed with it. */
+  leaveDisksTo(successor: Machine): void {
+    successor.#ownDisks = this.#ownDisks;
+    this.#ownDisks = [];
   }
 
   // ---- looking at it ----
