@@ -268,11 +268,16 @@ export class MachineCapture implements SavedMachine {
     fillFromRoot(view, this.root);
   }
 
-  /** Gives frames and blocks back. Once is enough; more does no harm. */
-  release(): void {
-    this.root.release();
+  /** Gives back everything but the root, which is the caller's to release from then on. */
+  leaveRoot(): RetainedRoot {
     for (const disk of this.disks) disk.release();
     this.#leaveDisks();
+    return this.root;
+  }
+
+  /** Gives frames and blocks back. Once is enough; more does no harm. */
+  release(): void {
+    this.leaveRoot().release();
   }
 
   [Symbol.dispose](): void {

@@ -13,6 +13,7 @@ import type { Machine } from "../machine/machine.ts";
 import type { Platform, StoreDirectory } from "../platform/contract.ts";
 import type { ByteLink, LinkDoor, LinkListener } from "../platform/link.ts";
 import { MemoryDirectory } from "../platform/memory-directory.ts";
+import { Ancestors } from "./ancestors.ts";
 import { Bandwidth } from "./bandwidth.ts";
 import { type Greeting, type Line, takeCall } from "./call.ts";
 import type { Message } from "./channel.ts";
@@ -59,6 +60,7 @@ export class MigrationManager {
   readonly #history: MigrationSession[] = [];
   readonly #recovered = new Map<string, RecoveredSession>();
   readonly #listeners = new Set<LinkListener>();
+  readonly #ancestors: Ancestors;
   #promisedFrames = 0;
   #isClosed = false;
 
@@ -67,6 +69,7 @@ export class MigrationManager {
     this.host = options.host;
     this.journal = journal;
     this.bandwidth = new Bandwidth(options.host.platform);
+    this.#ancestors = new Ancestors(options.host);
   }
 
   /**
@@ -151,6 +154,7 @@ export class MigrationManager {
         address,
         callback: this.address,
         options,
+        ancestors: this.#ancestors,
         forget: (one) => this.#forget(one),
       });
       this.#sessions.set(session.id, session);
@@ -244,6 +248,7 @@ export class MigrationManager {
         arrive,
         arrived: arrived ?? ((machine) => void machine.run().catch(() => {})),
         promise: (frames) => this.#promise(frames),
+        ancestors: this.#ancestors,
         forget: (one) => this.#forget(one),
       },
       line,
@@ -284,6 +289,7 @@ export class MigrationManager {
       } else if (session instanceof TargetSession) session.close();
     }
     for (const one of this.#recovered.values()) one.close();
+    this.#ancestors.close();
     await this.journal.close();
   }
 }

@@ -17,6 +17,7 @@ import type { Machine } from "../machine/machine.ts";
 import type { Platform } from "../platform/contract.ts";
 import type { LinkDoor } from "../platform/link.ts";
 import { gather } from "../snapshot/track.ts";
+import type { Ancestors } from "./ancestors.ts";
 import { Bandwidth } from "./bandwidth.ts";
 import { call, type Line } from "./call.ts";
 import type {
@@ -32,6 +33,7 @@ import { drawId, lineageOf } from "./ids.ts";
 import type { MigrationJournal, SessionJournal } from "./journal.ts";
 import { encodeLast } from "./last-section.ts";
 import { decodeJson, encodeJson, type JsonMessage } from "./messages.ts";
+import { offerPages } from "./offer.ts";
 import { SessionLog } from "./session-log.ts";
 import { SourceCommit, type TargetWord } from "./source-commit.ts";
 import { asked, bringAll, waysOf } from "./source-init.ts";
@@ -60,6 +62,8 @@ export interface SourceParts {
   /** Where this end is called back; empty when it is not. */
   readonly callback: string;
   readonly options: MigrateOptions;
+  /** Of this host: what left is kept, in case it comes back. */
+  readonly ancestors: Ancestors;
   /** Nobody has to find the session any more. */
   readonly forget: (session: SourceSession) => void;
 }
@@ -250,7 +254,7 @@ export class SourceSession implements MigrationSession {
       const codec = await PageCodec.create({ platform, key: hexToBytes(hashKey) });
       await bringAll(machine, this.#check);
       const init = this.#init(hashKey);
-      await this.#downtime.time("round-trip", () => {
+      const { hasAncestor } = await this.#downtime.time("round-trip", () => {
         return asked(line, init, (stop) => {
           this.#onCancel = stop;
         });
@@ -258,6 +262,7 @@ export class SourceSession implements MigrationSession {
       this.#onCancel = () => {};
       this.#check();
       this.#begin(line, journal, codec);
+      this.#offerKey = hasAncestor ? codec.hashKey : null;
       return journal;
     } catch (error) {
       line.channel.close((error as Error).message);
@@ -305,6 +310,8 @@ export class SourceSession implements MigrationSession {
   }
 
   #channel: Line["channel"] | null = null;
+  /** Under which pages are offered before the first round; null when they are not. */
+  #offerKey: Uint8Array | null = null;
 
   // ---- rounds ----
 
@@ -382,6 +389,14 @@ export class SourceSession implements MigrationSession {
       this.#round++;
       this.#log.round(pages.length);
       this.#remainingPages = pages.length;
+      if (before === null && this.#offerKey !== null) {
+        await offerPages({
+          channel: this.#channel as Line["channel"],
+          commit: this.#commit as SourceCommit,
+          ...{ root: capture.root, pages, key: this.#offerKey, hashes: sender.hashes },
+          check: this.#check,
+        });
+      }
       const bytesBefore = sender.counts.bytes;
       await sender.send(capture.root, before?.root ?? null, pages, this.#check);
       this.#downtime.tellRound(pages.length, sender.counts.bytes - bytesBefore);
@@ -515,6 +530,7 @@ export class SourceSession implements MigrationSession {
       if (!machine.isDisposed && machine.state !== "terminated") machine.terminate("migrated");
       machine.mover.goOn(); // another life may begin here
       await commit.done();
+      this.#keepAncestor();
       await this.#forget(journal);
       return { kind: "completed", machine: "at-target" };
     }
@@ -529,6 +545,14 @@ export class SourceSession implements MigrationSession {
     return isHere
       ? { kind: "taken-back", machine: "at-source", reason }
       : { kind: "lost", machine: "nowhere", reason: `${reason}, and it was ended here` };
+  }
+
+  /** The machine may come back: what it had here need not be sent then. */
+  #keepAncestor(): void {
+    const { platform, ancestors, machine } = this.#parts;
+    const last = this.#last;
+    this.#last = null;
+    if (last !== null) ancestors.keep(lineageOf(machine, platform), last.leaveRoot());
   }
 
   /** The machine runs on. */

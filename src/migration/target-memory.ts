@@ -11,6 +11,7 @@ import { RAM_BASE } from "../core/memory-view.ts";
 import type { PageCodec } from "../core/page-codec.ts";
 import { VmError } from "../errors.ts";
 import type { DataSink } from "./channel.ts";
+import { takeOffer } from "./offer.ts";
 import { PageHashes } from "./page-hashes.ts";
 import {
   checkPages,
@@ -37,8 +38,12 @@ export class PageReceiver {
   readonly #scratch = new Uint8Array(PAGE_BYTES);
   readonly #page = new Uint8Array(PAGE_BYTES);
 
-  constructor(view: MachineView, codec: PageCodec) {
+  /** True while pages of an ancestor may be offered: until the first round is over. */
+  hasOffers: boolean;
+
+  constructor(view: MachineView, codec: PageCodec, hasOffers: boolean) {
     this.#view = view;
+    this.hasOffers = hasOffers;
     this.#codec = codec;
     this.hashes = new PageHashes(view.ramPages);
   }
@@ -66,6 +71,23 @@ export class PageReceiver {
       },
       end: () => this.#check(entries),
     };
+  }
+
+  /** What of an offer is here, as an answer. Throws "bad-file". */
+  offer(body: Uint8Array): Uint8Array {
+    if (!this.hasOffers) {
+      throw new VmError("bad-file", "the source offered pages: nothing is here that they could be");
+    }
+    return takeOffer(body, this.#view, this.#codec.hashKey, this.hashes);
+  }
+
+  /** Of an ancestor's pages those that were neither offered nor sent are zeros. */
+  roundEnd(): void {
+    if (!this.hasOffers) return;
+    this.hasOffers = false;
+    for (const batch of this.#view.lendRoot().pages()) {
+      for (const page of batch.slice()) if (!this.hashes.has(page)) this.#write(page, 0, ZEROS);
+    }
   }
 
   #write(page: number, offset: number, bytes: Uint8Array): void {

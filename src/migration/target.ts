@@ -22,6 +22,7 @@ import type { Host } from "../machine/host.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Platform } from "../platform/contract.ts";
 import type { LinkDoor } from "../platform/link.ts";
+import type { Ancestors } from "./ancestors.ts";
 import { call, type Greeting, type Line } from "./call.ts";
 import type { DataSink, Message, Receiver } from "./channel.ts";
 import type {
@@ -58,6 +59,7 @@ export interface TargetParts {
   readonly arrived: (machine: Machine, session: MigrationSession) => void;
   /** Frames that the host is to keep for it. Throws "no-memory"; the answer gives them back. */
   readonly promise: (frames: number) => () => void;
+  readonly ancestors: Ancestors;
   readonly forget: (session: TargetSession) => void;
 }
 
@@ -217,6 +219,8 @@ export class TargetSession implements MigrationSession, Receiver {
     switch (name) {
       case "init":
         return this.#init(initFacts(decodeJson("init", body)));
+      case "offer":
+        return this.#say("have", this.#need().pages.offer(body));
       case "roundEnd":
         return this.#roundEnd(body);
       case "sections":
@@ -268,7 +272,7 @@ export class TargetSession implements MigrationSession, Receiver {
     }
     this.#incoming = incoming;
     this.#log.enter("copy-memory");
-    await this.#say("accept", encodeJson("accept", { hasAncestor: false }));
+    await this.#say("accept", encodeJson("accept", { hasAncestor: incoming.pages.hasOffers }));
   }
 
   /** Everything that would fail later fails here. */
@@ -300,7 +304,10 @@ export class TargetSession implements MigrationSession, Receiver {
       });
       checkSections(machine, facts);
       machine.mover.expect();
-      const pages = new PageReceiver(machine.view, codec);
+      const ancestor = this.#parts.ancestors.of(facts.lineage);
+      const hasAncestor = ancestor !== null && ancestor.ramPages === machine.view.ramPages;
+      if (hasAncestor) machine.view.revertTo(ancestor);
+      const pages = new PageReceiver(machine.view, codec, hasAncestor);
       const blocks = new BlockReceiver(backends, codec);
       return { machine, facts, pages, blocks, backends, unpromise };
     } catch (error) {
@@ -319,7 +326,7 @@ export class TargetSession implements MigrationSession, Receiver {
   }
 
   async #roundEnd(body: Uint8Array): Promise<void> {
-    this.#need();
+    this.#need().pages.roundEnd();
     const facts = decodeJson("roundEnd", body);
     this.#rounds = facts.round;
     await this.#say("roundAck", encodeJson("roundAck", facts));
@@ -333,6 +340,7 @@ export class TargetSession implements MigrationSession, Receiver {
     }
     this.#log.enter("copy-device-state");
     const { sections, facts: last } = decodeLast(body);
+    pages.roundEnd();
     const sum = pages.hashes.sum();
     if (sum.some((byte, at) => byte !== last.sum[at])) {
       throw new VmError("bad-file", "the memory that arrived is not the source's");
