@@ -22,6 +22,8 @@ declare namespace WebAssembly {
     constructor(bytes: Uint8Array);
   }
 
+  function compile(bytes: ArrayBufferView): Promise<Module>;
+
   class Table {}
 
   class Instance {

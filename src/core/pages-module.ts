@@ -6,7 +6,7 @@
  * Used by dirty-bitmap.ts and page-codec.ts, which lay it out.
  * Holds   the memory is never grown, so no view goes stale. The first 1024 bytes stay unused.
  */
-import { instantiate } from "@assemblyscript/loader";
+import { instantiateSync } from "@assemblyscript/loader";
 import { VmError } from "../errors.ts";
 
 /** What pages.wasm exports: arguments and results are u32, addresses are bytes of its memory. */
@@ -42,6 +42,34 @@ export interface PagesSource {
 }
 
 const WASM_PAGE_BYTES = 65536;
+/** Compiled once for each source, and for the same bytes: it takes milliseconds. */
+const ofSource = new WeakMap<PagesSource, Promise<WebAssembly.Module>>();
+const ofBytes = new WeakMap<Uint8Array, Promise<WebAssembly.Module>>();
+
+async function compile(wasm: Uint8Array): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(wasm);
+  } catch (cause) {
+    const text = `pages.wasm (${wasm.length} bytes) does not compile: ${String(cause)}`;
+    throw new VmError("bad-file", text, { cause });
+  }
+}
+
+async function load(source: PagesSource): Promise<WebAssembly.Module> {
+  const wasm = await source.loadPages();
+  let module = ofBytes.get(wasm);
+  if (module === undefined) ofBytes.set(wasm, (module = compile(wasm)));
+  return module;
+}
+
+function moduleOf(source: PagesSource): Promise<WebAssembly.Module> {
+  let module = ofSource.get(source);
+  if (module !== undefined) return module;
+  module = load(source);
+  ofSource.set(source, module);
+  module.catch(() => ofSource.delete(source)); // another try may find a better file
+  return module;
+}
 
 /** One instance. */
 export class PagesModule {
@@ -57,7 +85,7 @@ export class PagesModule {
 
   /** An instance over `bytes` bytes, all zero. Throws "no-memory" or "bad-file". */
   static async create(source: PagesSource, bytes: number): Promise<PagesModule> {
-    const wasm = await source.loadPages();
+    const module = await moduleOf(source);
     const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
     let memory: WebAssembly.Memory;
     try {
@@ -68,11 +96,10 @@ export class PagesModule {
     try {
       // The loader's types name classes of the DOM library, so the memory is handed over untyped.
       const env = { memory } as unknown as { memory: never };
-      const { exports } = await instantiate<PagesExports>(wasm as never, { env });
+      const { exports } = instantiateSync<PagesExports>(module as never, { env });
       return new PagesModule(exports, memory);
     } catch (cause) {
-      const text = `pages.wasm (${wasm.length} bytes) does not instantiate`;
-      throw new VmError("bad-file", `${text}: ${String(cause)}`, { cause });
+      throw new VmError("bad-file", `pages.wasm does not instantiate: ${String(cause)}`, { cause });
     }
   }
 }

@@ -107,6 +107,7 @@ export async function call(
   const { channel } = line;
   try {
     const answer = oneMessage(line, platform, "welcome");
+    answer.catch(() => {}); // told when it is waited for
     line.open();
     await channel.send("hello", encodeJson("hello", { ...greeting, versions: [...VERSIONS] }));
     const message = await answer;
@@ -136,6 +137,7 @@ export async function takeCall(
   const line = new Line(link, platform);
   const { channel } = line;
   const first = oneMessage(line, platform, "hello");
+  first.catch(() => {}); // told when it is waited for
   line.open();
   try {
     const message = await first;

@@ -39,6 +39,8 @@ const HISTORY_MAX = 256;
 export interface MigrationOptions {
   readonly host: Host;
   readonly door: LinkDoor;
+  /** Time and randomness of the sessions; by default the host's. */
+  readonly platform?: Platform;
   /** Where decisions are kept. By default in memory: they end with the process. */
   readonly state?: StoreDirectory;
   readonly sessionsMax?: number;
@@ -68,7 +70,7 @@ export class MigrationManager {
     this.#options = options;
     this.host = options.host;
     this.journal = journal;
-    this.bandwidth = new Bandwidth(options.host.platform);
+    this.bandwidth = new Bandwidth(options.platform ?? options.host.platform);
     this.#ancestors = new Ancestors(options.host);
   }
 
@@ -83,7 +85,7 @@ export class MigrationManager {
       const text = `sessionsMax ${sessionsMax}`;
       throw new VmError("bad-argument", `${text}: accepted are whole numbers from 1 to 1024`);
     }
-    const { platform } = host;
+    const { platform = host.platform } = options;
     const directory = options.state ?? new MemoryDirectory();
     const journal = await MigrationJournal.open(directory, platform);
     const manager = new MigrationManager(options, journal);
@@ -92,7 +94,7 @@ export class MigrationManager {
   }
 
   get #platform(): Platform {
-    return this.host.platform;
+    return this.#options.platform ?? this.host.platform;
   }
 
   #recover(id: string, found: MigrationJournal["found"][number]): void {
@@ -101,7 +103,7 @@ export class MigrationManager {
       door: this.#options.door,
       journal: this.journal,
       found,
-      address: this.address,
+      address: () => this.address,
       forget: () => this.#recovered.delete(id),
     });
     this.#recovered.set(id, recovered);

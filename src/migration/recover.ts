@@ -35,8 +35,8 @@ export interface RecoverParts {
   readonly door: LinkDoor;
   readonly journal: MigrationJournal;
   readonly found: SessionJournal;
-  /** Where this process is called. */
-  readonly address: string;
+  /** Where this process is called by now. */
+  readonly address: () => string;
   readonly forget: () => void;
 }
 
@@ -74,6 +74,10 @@ export class RecoveredSession {
 
   /** The other end calls. */
   attach(line: Line): void {
+    if (this.#isOver) {
+      line.channel.close("the session is over");
+      return;
+    }
     this.#line?.channel.close("another link took its place");
     this.#line = line;
     const { channel } = line;
@@ -117,7 +121,7 @@ export class RecoveredSession {
     const { door, platform, found, address } = this.#parts;
     const { session, secret, machine } = found.facts;
     try {
-      const greeting = { session, secret, machine, purpose: "talk", address } as const;
+      const greeting = { session, secret, machine, purpose: "talk", address: address() } as const;
       const line = await call(door, platform, this.#peer, greeting);
       if (this.#isOver || this.#line !== null) line.channel.close("there is another link");
       else this.attach(line);
@@ -208,7 +212,7 @@ export class RecoveredSession {
     if (name === "closed") return this.#forget();
     if (name === "abort") {
       await channel.send("discarded", undefined, { fence });
-      return;
+      return this.#forget(); // GO never follows
     }
     if (name === "answer") {
       // the source knows nothing of it any more, and so has nothing to ask

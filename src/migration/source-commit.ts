@@ -74,6 +74,10 @@ export class SourceCommit {
 
   /** A link to the target, in place of any before. */
   attach(line: Line): void {
+    if (this.#isClosed) {
+      line.channel.close("the session is over");
+      return;
+    }
     const before = this.#line;
     this.#line = line;
     this.#why = NO_REASON;
@@ -280,21 +284,22 @@ export class SourceCommit {
           this.#owner.doubt(false);
           return word;
         }
-        ms = RETRY_MS;
       }
       this.#owner.doubt(true);
       await this.#connect(ms);
     }
   }
 
+  /** Waits, then calls unless the target has. */
   async #connect(ms: number): Promise<void> {
-    if (this.#line !== null) return;
+    await this.#after(ms);
+    if (this.#line !== null || this.#isClosed) return;
     try {
       const line = await this.#owner.dial();
       if (this.#isClosed || this.#line !== null) line.channel.close("there is another link");
       else this.attach(line);
     } catch {
-      if (this.#line === null) await this.#after(ms);
+      // tried again
     }
   }
 

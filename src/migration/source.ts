@@ -44,6 +44,8 @@ const PAGE_BYTES = 4096;
 export const SWITCHES_MAX = 40;
 /** Sections and what surrounds them, as counted for a prediction. */
 const SECTION_BYTES = 100_000;
+/** A round takes as long at least: the guest has its turns between two. */
+const ROUND_MS_MIN = 2;
 /** How often it is looked whether a guest has rebooted. */
 const REBOOT_MS = 2;
 /** Of the host's time, per cent, that a throttled guest gets at first, and at last. */
@@ -320,8 +322,11 @@ export class SourceSession implements MigrationSession {
     for (;;) {
       this.#check();
       if (this.#last !== null && this.#isTime()) return;
-      const pages = await this.#sendRound(await this.#capture());
-      await this.#acknowledged(pages);
+      const { platform } = this.#parts;
+      const beganMs = platform.monotonicMs();
+      await this.#acknowledged(await this.#sendRound(await this.#capture()));
+      const leftMs = ROUND_MS_MIN - (platform.monotonicMs() - beganMs);
+      if (leftMs > 0) await new Promise<void>((resolve) => platform.after(leftMs, resolve));
     }
   }
 
@@ -428,6 +433,7 @@ export class SourceSession implements MigrationSession {
         reject(new VmError("io", word === "refuse" ? why : `the link is over: ${why}`));
       });
     });
+    answer.catch(() => {}); // told when it is waited for
     const body = encodeJson("roundEnd", { round, pages, blocks: 0 });
     await (this.#channel as Line["channel"]).send("roundEnd", body);
     await answer;

@@ -173,6 +173,10 @@ export class TargetSession implements MigrationSession, Receiver {
 
   /** The source calls again. */
   attach(line: Line): void {
+    if (this.#isClosed) {
+      line.channel.close("the session is over");
+      return;
+    }
     const before = this.#line;
     this.#line = line;
     before?.channel.close("another link took its place");

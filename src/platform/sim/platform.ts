@@ -23,7 +23,7 @@ export class SimPlatform implements Platform {
   #entropy = 0;
 
   /** `wasm` is what loadCore answers, `pagesWasm` what loadPages does. */
-  constructor(wasm: Uint8Array, pagesWasm = new Uint8Array()) {
+  constructor(wasm: Uint8Array, pagesWasm: Uint8Array = new Uint8Array()) {
     this.#wasm = wasm;
     this.#pagesWasm = pagesWasm;
   }
