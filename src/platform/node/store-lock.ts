@@ -10,22 +10,15 @@
  *         names that refuse, and who gets it looks whether its own is still there.
  */
 import { randomBytes, randomInt } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  existsSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { VmError } from "../../errors.ts";
 import type { StoreLock } from "../contract.ts";
+import { shortFolder } from "./unix-socket.ts";
 
-/** Longest path that fits an address of a unix socket: 108 bytes with the closing zero. */
-const ADDRESS_BYTES_MAX = 107;
+/** Room for a claim's name. */
+const NAME_BYTES_MAX = 40;
 const ENDING = ".sock";
 const ATTEMPTS = 12;
 const DELAY_MS_MAX = 60;
@@ -40,18 +33,6 @@ const REASONS: Record<string, string> = {
 
 /** What somebody else in the folder is. */
 type Other = "gone" | "asking" | { readonly owner: string };
-
-/** The folder under a path that fits an address. */
-function shortPath(folder: string): { readonly at: string; close(): void } {
-  const longest = Buffer.byteLength(join(folder, "x".repeat(40)));
-  if (longest <= ADDRESS_BYTES_MAX) return { at: folder, close: () => {} };
-  if (process.platform !== "linux") {
-    const accepted = `accepted are paths up to ${ADDRESS_BYTES_MAX - 41} bytes`;
-    throw new VmError("io", `${folder}: too long for a socket in it; ${accepted}`);
-  }
-  const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-  return { at: `/proc/self/fd/${descriptor}`, close: () => closeSync(descriptor) };
-}
 
 /** One who asks for the lock, or has it. */
 class Claim {
@@ -151,7 +132,7 @@ async function attempt(claim: Claim, folder: string): Promise<boolean | string> 
 /** Takes the lock of a folder. Throws "busy" when a process has it, with its number; "io". */
 export async function lockFolder(folder: string, what: string): Promise<StoreLock> {
   if (!existsSync(folder)) throw new VmError("io", `${folder} is not there`);
-  const { at, close } = shortPath(folder);
+  const { at, close } = shortFolder(folder, NAME_BYTES_MAX);
   let last = "another process asks for it, too";
   try {
     for (let tries = 0; tries < ATTEMPTS; tries++) {
