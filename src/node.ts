@@ -23,6 +23,11 @@ export {
   type PreparedGuest,
   removeGuest,
 } from "./platform/node/guest-store.ts";
+export {
+  type LinkCertificates,
+  type NodeLinkOptions,
+  nodeLinks,
+} from "./platform/node/links.ts";
 export { nodePlatform } from "./platform/node/platform.ts";
 export {
   createStoreFile,

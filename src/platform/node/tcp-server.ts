@@ -5,9 +5,10 @@
  * Used by src/cli.ts (`--gdb`, `debug gdb`).
  * Holds   an address that other hosts can reach is refused unless the caller says that it is meant.
  */
-import { createServer, isIP, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { VmError } from "../../errors.ts";
 import { endSocket } from "./end-socket.ts";
+import { isLoopback, listenError } from "./link-address.ts";
 
 /** How to listen. */
 export interface TcpOptions {
@@ -17,12 +18,6 @@ export interface TcpOptions {
   readonly port: number;
   /** An address that others can reach is meant. */
   readonly isOpen: boolean;
-}
-
-/** True for names and addresses that only this host reaches. */
-function isLoopback(host: string): boolean {
-  if (host === "localhost" || host === "::1") return true;
-  return isIP(host) === 4 && host.startsWith("127.");
 }
 
 /** One connection as a stream of bytes. */
@@ -73,11 +68,7 @@ export async function listenTcp(
     onPeer(peerOf(socket));
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const isTaken = cause.code === "EADDRINUSE";
-      const why = isTaken ? "another process has the port" : `it cannot be had (${cause.code})`;
-      reject(new VmError(isTaken ? "busy" : "io", `tcp://${host}:${port}: ${why}`, { cause }));
-    });
+    server.once("error", (cause) => reject(listenError(`tcp://${host}:${port}`, cause)));
     server.listen({ host, port }, resolve);
   });
   server.on("error", () => {});
