@@ -48,7 +48,7 @@ class KeptSnapshot implements KeptState {
       const { clock, identity } = options;
       await machine.awake({ shape, sections, wallMs, fill }, to, { clock, identity });
     } catch (error) {
-      machine.setPager(null);
+      machine.pages.done(image);
       throw error;
     }
     const pace = new Pace(host.platform, {}, `waking ${machine.name}`);
@@ -58,8 +58,8 @@ class KeptSnapshot implements KeptState {
   /** From behind, while the machine runs. True when nothing of it is in the snapshot alone. */
   async #readRest(machine: Machine, image: LazyImage, pace: Pace): Promise<boolean> {
     try {
-      const isAll = await image.fill(machine.view, image.pages, pace, () => false);
-      if (isAll && !machine.isDisposed && !image.isClosed) machine.setPager(null);
+      const isAll = await image.fill(machine, image.pages, pace, () => false);
+      if (isAll) machine.pages.done(image);
       return isAll;
     } catch {
       return false; // the machine is paused, and says so, when it wants what cannot be read

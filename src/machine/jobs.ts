@@ -232,6 +232,7 @@ export class JobDesk {
       this.#lookAgain();
     });
     signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted === true) job.cancel(); // while it waited for its turn
     this.#job = job;
     return job;
   }

@@ -332,9 +332,8 @@ export class Machine {
   ): Promise<void> {
     this.#needAlive();
     if (this.state !== "suspended") throw refuseState(this.name, this.state, "waking up");
-    await this.adopt(saved, { identity: "same", ...options });
-    // somebody may have ended it while its disks were made ready
-    if (this.state === "suspended") this.#loop.awake(to, "awake");
+    await this.#become(saved, { identity: "same", ...options });
+    this.#loop.awake(to, "awake");
   }
 
   /**
@@ -466,7 +465,20 @@ export class Machine {
    * then as it was, but for its disks.
    */
   adopt(saved: SavedMachine, options: AdoptOptions = {}): MaybePromise<void> {
-    const check = () => this.#needBoundary("becomes another one");
+    // its memory is elsewhere: it comes back by `awake` alone
+    if (this.state === "suspended") throw refuseState(this.name, this.state, "becoming another");
+    return this.#become(saved, options);
+  }
+
+  #become(saved: SavedMachine, options: AdoptOptions): MaybePromise<void> {
+    const { incarnation, state } = this;
+    const wasOver = state === "terminated";
+    const check = () => {
+      this.#needBoundary("becomes another one");
+      // somebody may have ended it, or begun it again, while its disks were made ready
+      if (this.incarnation === incarnation && (this.state === "terminated") === wasOver) return;
+      throw refuseState(this.name, this.state, "becoming another");
+    };
     check();
     return this.#copier.adopt(saved, options, check);
   }

@@ -65,6 +65,16 @@ export class PageDesk {
     this.#view.memory.bringPage = pager === null ? null : (page) => this.bringNow(page);
   }
 
+  /** True while absent pages come from this one. */
+  has(pager: Pager): boolean {
+    return this.#shared?.pager === pager;
+  }
+
+  /** Nothing is with this pager alone any more: it goes, unless another one took its place. */
+  done(pager: Pager): void {
+    if (this.has(pager)) this.set(null);
+  }
+
   /** This machine is a copy of `other`: what is absent there comes from the same place. */
   share(other: PageDesk): void {
     if (other.#shared === null) return;

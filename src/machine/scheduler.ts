@@ -104,6 +104,8 @@ export class Scheduler {
         share.cappedMs += nowMs - entry.cappedSinceMs;
         entry.sinceMs = nowMs;
         entry.cappedSinceMs = null;
+        // what its cap kept from it is not made up for at the others' cost
+        share.virtualMs = Math.max(share.virtualMs, this.#nowVirtualMs - AHEAD_MS);
       }
       if (first === null || share.virtualMs < first.task.share.virtualMs) first = entry;
     }

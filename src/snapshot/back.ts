@@ -9,6 +9,7 @@ import type { MachineView } from "../core/machine-view.ts";
 import { MachineDisk, type SavedDisk } from "../device/block/disk.ts";
 import type { SavedMachine } from "../machine/capture.ts";
 import type { Machine } from "../machine/machine.ts";
+import { refuseState } from "../machine/result.ts";
 import { baseOf, fullName } from "./catalog.ts";
 import type { ClockPolicy, Reverted, RevertOptions, Snapshot } from "./contract.ts";
 import { changedBlocks, type Difference, fileBelow, savedDisk } from "./disks.ts";
@@ -145,6 +146,8 @@ export async function revertMachine(
   return job.run(() => job.atDesk(machine.jobs, "restore", () => revert()));
 
   async function revert(): Promise<Reverted> {
+    if (machine.state === "suspended") throw refuseState(machine.name, machine.state, "a revert");
+    parts.history(machine).openTracks(); // a limit is met before anything changes
     const pace = new Pace(parts.platform, job.options, `revert to ${fullName(snapshot)}`);
     const way =
       wayInMemory(snapshot.id, parts) ?? (await wayFromStore(machine, snapshot, pace, parts));

@@ -76,15 +76,20 @@ export class History {
     this.#baseTrack?.settle();
   }
 
+  /** Before the machine becomes another one: it can be told what changes from then on. */
+  openTracks(): void {
+    this.#chainTrack ??= new ChangeTrack(this.#view);
+    this.#baseTrack ??= new ChangeTrack(this.#view);
+  }
+
   /** The machine has just become what snapshot `id` is, which stands on the full one `base`. */
   became(id: string, base: string | null, marks: DiskMarks): void {
+    this.openTracks();
+    this.#chainTrack?.restart();
+    this.#baseTrack?.restart();
     this.#current = id;
     this.#marks.set(id, marks);
     this.#base = base === null ? null : { id: base, via: id };
-    this.#chainTrack ??= new ChangeTrack(this.#view);
-    this.#chainTrack.restart();
-    this.#baseTrack ??= new ChangeTrack(this.#view);
-    this.#baseTrack.restart();
   }
 
   /**

@@ -11,6 +11,7 @@ import { KIND_BASE } from "../../assembly/layout.ts";
 import type { MachineView } from "../core/machine-view.ts";
 import type { MaybePromise } from "../device/block/contract.ts";
 import { VmError } from "../errors.ts";
+import type { Machine } from "../machine/machine.ts";
 import type { Pager } from "../machine/pager.ts";
 import type { StoreReader } from "./store-port.ts";
 import type { Pace } from "./throttle.ts";
@@ -85,23 +86,26 @@ export class LazyImage implements Pager {
   }
 
   /**
-   * Reads every page of `pages` that the view does not have yet. False when frames ran out and
-   * `shed` gave none back. Throws as `fetch` does, "aborted".
+   * Reads every page of `pages` that the machine does not have yet, for as long as absent pages
+   * come from here. False when frames ran out and `shed` gave none back. Throws as `fetch` does,
+   * "aborted".
    */
   async fill(
-    view: MachineView,
+    machine: Machine,
     pages: Uint32Array,
     pace: Pace,
     shed: () => boolean,
   ): Promise<boolean> {
     const bytes = new Uint8Array(PAGE_BYTES);
+    // it may be gone, or have become another one, whose absent pages are elsewhere
+    const isOurs = () => !this.#isClosed && machine.pages.has(this);
     for (const [index, page] of pages.entries()) {
-      if (this.#isClosed) return true; // the machine is gone
+      if (!isOurs()) return true;
+      const { view } = machine;
       if (view.pageKind(page) === KIND_BASE) {
         const late = this.fetch(page, bytes);
         if (late !== undefined) await late;
-        // the guest may have had it meanwhile, or have gone
-        if (late !== undefined && this.#isClosed) return true;
+        if (late !== undefined && !isOurs()) return true; // the guest may have had it meanwhile
         const isWanted = late === undefined || view.pageKind(page) === KIND_BASE;
         while (isWanted && !view.pageArrive(page, bytes)) if (!shed()) return false;
       }

@@ -91,6 +91,7 @@ async function betweenOf(from: string, to: string | null, parts: Parts): Promise
 
 /** One that nothing builds on. */
 async function removeLeaf({ id, parent }: Snapshot, parts: Parts): Promise<void> {
+  await parts.persisting.get(id)?.catch(() => {}); // it would come back
   const kept = parts.shelf.get(id);
   if (kept?.isDurable === false) {
     for (const history of parts.histories) history.moved(id, parent, kept.ram ?? NONE);

@@ -335,6 +335,7 @@ export class SnapshotManager {
     await this.idle();
     await this.quiet();
     this.#endShort();
+    await Promise.allSettled([...this.#parts.persisting.values()]);
     this.#parts.shelf.clear();
   }
 }

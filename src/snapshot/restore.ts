@@ -103,10 +103,9 @@ async function fillBehind(
   parts: Parts,
 ): Promise<void> {
   const shed = () => parts.shelf.shed();
-  const { view } = machine;
   const isAll =
-    (await image.fill(view, image.workingSet, pace, shed)) &&
-    (await image.fill(view, image.pages, pace, shed));
+    (await image.fill(machine, image.workingSet, pace, shed)) &&
+    (await image.fill(machine, image.pages, pace, shed));
   if (!isAll) throw new VmError("no-memory", `no frame is free for the memory of ${machine.name}`);
 }
 
@@ -155,7 +154,7 @@ async function finishLazily(
   try {
     await fillBehind(machine, image, pace, parts);
     await keepWorkingSet(image, parts);
-    if (!machine.isDisposed) machine.setPager(null);
+    machine.pages.done(image);
   } catch {
     // what cannot be read pauses the machine when it wants it, and says why; frames that are short
     // are the machine's to wait for
@@ -192,7 +191,7 @@ export async function restoreMachine(
         void work.then(() => parts.filling.delete(work));
       } else {
         await fillBehind(machine, image, new Pace(parts.platform, options, what), parts);
-        machine.setPager(null);
+        machine.pages.done(image);
       }
     } catch (error) {
       machine.dispose();

@@ -147,4 +147,16 @@ test("weights and caps out of range are refused", async () => {
   }
 });
 
+test("one whose cap is taken away does not make up for it at the others' cost", async () => {
+  const { machines, time } = await busy(2);
+  const [capped, other] = machines;
+  capped.share.capPercent = 1;
+  await runFor(machines, time, 4000);
+  capped.share.capPercent = null;
+  const before = other.instructions;
+  await runFor(machines, time, 400);
+  const got = (other.instructions - before) / RATE;
+  assert.ok(got > 0.9 * 200, `${got} ms of 400`);
+});
+
 test.run();

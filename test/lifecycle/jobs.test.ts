@@ -126,4 +126,14 @@ test("what a machine may do while its checkpoint is written is told by the table
   await manager.close();
 });
 
+test("taken back right behind the call, a job begins as cancelled", async () => {
+  const desk = new Desk("web");
+  const abort = new AbortController();
+  const begun = desk.begin("restore", abort.signal);
+  abort.abort();
+  const job = await begun;
+  assert.ok(job.isCancelled);
+  await refusal(() => job.check(), "aborted");
+});
+
 test.run();

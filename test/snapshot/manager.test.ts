@@ -5,7 +5,15 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { KIND_BASE } from "../../assembly/layout.ts";
-import { type Host, type Machine, SnapshotManager, type VmError } from "../../src/node.ts";
+import {
+  type Host,
+  type Machine,
+  type Pager,
+  SnapshotManager,
+  type VmError,
+} from "../../src/node.ts";
+import { LazyImage } from "../../src/snapshot/image.ts";
+import { Pace } from "../../src/snapshot/throttle.ts";
 import { Random, seedOf } from "../helpers/random.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { scribblingHost } from "./scribbler.ts";
@@ -371,6 +379,64 @@ test("frames run short: those of durable snapshots are given back, and the guest
   }
   await manager.close();
   host.dispose();
+});
+
+test("a machine that is suspended is not gone back with: its memory is elsewhere", async () => {
+  await withManager(async ({ manager, machine }) => {
+    await machine.run(STEP);
+    const { id } = await manager.create(machine);
+    using capture = machine.capture();
+    await machine.suspend(async () => {});
+    assert.match(await refusal(() => manager.revert(machine, id)), /^bad-state: .*suspended/);
+    assert.match(await refusal(() => machine.adopt(capture)), /^bad-state: .*suspended/);
+    assert.is(machine.state, "suspended");
+  });
+});
+
+test("a revert for which no dirty log is left changes nothing", async () => {
+  await withManager(async ({ manager, machine, start }) => {
+    await machine.run(STEP);
+    const { id } = await manager.create(machine);
+    const other = await start("other");
+    await other.run(1000);
+    const before = other.stateDigest();
+    const logs = Array.from({ length: 8 }, () => other.view.openLog());
+    assert.match(await refusal(() => manager.revert(other, id)), /^limit: /);
+    assert.is(other.stateDigest(), before);
+    for (const log of logs) log.close();
+    await manager.revert(other, id);
+    assert.is(other.stateDigest(), machine.stateDigest());
+  });
+});
+
+test("who reads a machine's memory from behind leaves another pager's pages alone", async () => {
+  await withManager(async ({ host, manager, machine }) => {
+    await machine.run(STEP);
+    const { id } = await manager.create(machine);
+    const image = new LazyImage(await manager.store.reader(id), () => {});
+    using capture = machine.capture();
+    const { shape, sections, wallMs } = capture;
+    const fill = (view: Machine["view"]) => void image.spread(view);
+    const first = await host.createFrom({ shape, sections, wallMs, fill }, { name: "first" });
+    first.setPager(image);
+    const [copy] = await first.fork(); // the image stays open as long as one needs it
+    const pager: Pager = { read: (_, target) => void target.fill(7), close: () => {} };
+    copy.setPager(pager);
+    const pace = new Pace(host.platform, {}, "reading");
+    assert.ok(await image.fill(copy, image.pages, pace, () => false));
+    copy.pages.done(image);
+    assert.ok(copy.pages.has(pager));
+    const absent = Array.from({ length: copy.view.ramPages }, (_, page) => page).filter((page) => {
+      return copy.view.pageKind(page) === KIND_BASE;
+    });
+    assert.ok(absent.length > 500, `${absent.length} are absent`);
+    assert.is(copy.pages.bring(absent[3]), "here");
+    const bytes = new Uint8Array(8);
+    assert.ok(copy.view.memory.read(0x8000_0000 + absent[3] * 4096, bytes));
+    assert.equal([...bytes], [7, 7, 7, 7, 7, 7, 7, 7]);
+    copy.dispose();
+    first.dispose();
+  });
 });
 
 test.run();

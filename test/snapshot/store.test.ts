@@ -8,7 +8,7 @@ import { Core } from "../../src/core/instance.ts";
 import { MachineView } from "../../src/core/machine-view.ts";
 import { RAM_BASE } from "../../src/core/memory-view.ts";
 import type { RetainedRoot } from "../../src/core/root.ts";
-import { CHAIN_MAX, MemoryBytes, MemoryDirectory, nodePlatform } from "../../src/node.ts";
+import { CHAIN_MAX, MemoryBytes, MemoryDirectory, nodePlatform, VmError } from "../../src/node.ts";
 import type { StoreFile } from "../../src/platform/contract.ts";
 import { SimDirectory } from "../../src/platform/sim/store-directory.ts";
 import type { FrozenPages, StoredSnapshot, StoreWriter } from "../../src/snapshot/store-port.ts";
@@ -441,6 +441,44 @@ test("random operations beside the model", async () => {
     if (number % 10 === 0) await checkStore(store, model, what);
   }
   await checkStore(store, model, `SEED=${SEED}`);
+});
+
+test("a full disk is an error of the save, whichever write is told first", async () => {
+  const { yieldToEventLoop } = nodePlatform();
+  let isFull = false;
+  const full = () => new VmError("io", "no space is left");
+  class Small extends MemoryDirectory {
+    override async create(path: string): Promise<StoreFile> {
+      const file = await super.create(path);
+      return {
+        get bytes() {
+          return file.bytes;
+        },
+        read: (offset, target) => file.read(offset, target),
+        // what is small is told at once, what is large later
+        write: (offset, bytes) => (isFull ? Promise.reject(full()) : file.write(offset, bytes)),
+        writev: async (offset, pieces) => {
+          if (!isFull) return file.writev(offset, pieces);
+          for (let turn = 0; turn < 3; turn++) await yieldToEventLoop();
+          throw full();
+        },
+        sync: () => file.sync(),
+        close: () => file.close(),
+      };
+    }
+  }
+  const store = await openStore(new Small());
+  isFull = true;
+  try {
+    await write(store, metaOf(1), new Map([["0:1", 5]]));
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as VmError).code, "io");
+  }
+  isFull = false;
+  await write(store, metaOf(2), new Map([["0:1", 5]]));
+  assert.is(store.list().length, 1);
+  await store.close();
 });
 
 test.run();

@@ -195,6 +195,7 @@ export class SegmentWriter {
 
   /** The page of a slot that was appended, wherever it is by now. */
   read(slot: number, target: Uint8Array): void {
+    this.#check();
     const bytes = this.#words[slot * SLOT_WORDS + 4];
     const stored = this.#find(this.#offsets[slot], bytes);
     if (bytes === PAGE_BYTES) target.set(stored);
@@ -250,6 +251,7 @@ export class SegmentWriter {
     end.set(table);
     end.set(tail, table.length);
     const written = this.#options.file.write(this.#offset, end);
+    written.catch(() => {}); // told below, behind what is on its way
     try {
       await this.#settle();
     } finally {
