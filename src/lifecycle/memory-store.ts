@@ -196,7 +196,7 @@ export class MemoryStore implements StateStore {
 
   async #copy(
     machine: Machine,
-    { root }: MachineCapture,
+    { root, pager }: MachineCapture,
     heap: PageHeap,
     { signal, onProgress }: KeepOptions,
   ): Promise<void> {
@@ -209,7 +209,7 @@ export class MemoryStore implements StateStore {
       for (const page of batch) {
         const target = heap.add(page);
         const slot = absent.get(page);
-        const late = slot === undefined ? undefined : machine.pages.read(slot, target);
+        const late = slot === undefined ? undefined : pager?.pager.read(slot, target);
         if (late !== undefined) await late;
         if (slot === undefined) target.set(root.page(page) ?? ZEROS);
       }

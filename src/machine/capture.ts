@@ -25,6 +25,7 @@ import type { ConsoleEnd } from "./console.ts";
 import type { DeviceSet } from "./devices.ts";
 import { digestOfParts } from "./digest.ts";
 import { fillFromRoot } from "./fill.ts";
+import type { PageDesk, SharedPager } from "./pager.ts";
 import type { Runner } from "./runner.ts";
 import { DEVICE_PREFIX, type HubFacts, saveConsole, saveHtif, saveHub } from "./sections.ts";
 import type { DiskUsers } from "./users.ts";
@@ -66,6 +67,11 @@ export interface SavedMachine {
   readonly wallMs: number;
   /** What the disks are to hold, by slot; null, or none: what they hold already. */
   readonly disks?: readonly (SavedDisk | null)[];
+  /**
+   * Where pages that are absent in it come from; null: none is. Not given: whoever adopts it sees
+   * to that (`machine.setPager`).
+   */
+  readonly pager?: SharedPager | null;
   /** Makes RAM what it was. A page that is to come later is left absent (`view.pagesLeave`). */
   fill(view: MachineView): void;
 }
@@ -79,6 +85,7 @@ export interface CapturedParts {
   /** Null before the first boot. */
   readonly runner: Runner | null;
   readonly clock: MachineClock;
+  readonly pages: PageDesk;
 }
 
 /** What `machine.capture` may be told. */
@@ -194,6 +201,7 @@ export function captureMachine(
     wallMs,
     hub,
     users,
+    pager: parts.pages.lend(),
   });
 }
 
@@ -207,6 +215,7 @@ interface CaptureFacts {
   readonly wallMs: number;
   readonly hub: HubFacts;
   readonly users: DiskUsers;
+  readonly pager: SharedPager | null;
 }
 
 /** A machine as it was at one moment; give it back with `release`. */
@@ -223,8 +232,11 @@ export class MachineCapture implements SavedMachine {
   readonly wallMs: number;
   /** Of the disks that it reads, for machines made from it. */
   readonly users: DiskUsers;
+  /** Held until `release`, so that what was absent can be had. */
+  readonly pager: SharedPager | null;
   readonly #hub: HubFacts;
   readonly #leaveDisks: () => void;
+  #isLeft = false;
 
   /** For captureMachine. */
   constructor(facts: CaptureFacts) {
@@ -237,6 +249,7 @@ export class MachineCapture implements SavedMachine {
     this.wallMs = facts.wallMs;
     this.#hub = facts.hub;
     this.users = facts.users;
+    this.pager = facts.pager;
     this.#leaveDisks = facts.users.take();
   }
 
@@ -270,6 +283,8 @@ export class MachineCapture implements SavedMachine {
 
   /** Gives back everything but the root, which is the caller's to release from then on. */
   leaveRoot(): RetainedRoot {
+    if (!this.#isLeft) this.pager?.drop();
+    this.#isLeft = true;
     for (const disk of this.disks) disk.release();
     this.#leaveDisks();
     return this.root;

@@ -57,12 +57,12 @@ export class Copier {
 
   get #captured(): AdoptingParts {
     const { config, host, parts, loop } = this.#owner;
-    const { view, devices, console, clock } = parts;
+    const { view, devices, console, clock, pages } = parts;
     const { runner } = loop;
     const { platform } = host;
     const wallMs = platform.wallMs();
     const entropy = (count: number) => platform.entropy(count);
-    return { config, view, devices, console, clock, runner, wallMs, entropy };
+    return { config, view, devices, console, clock, pages, runner, wallMs, entropy };
   }
 
   /** Brings the host's time in, so that what is captured is now. */
@@ -109,7 +109,9 @@ export class Copier {
   }
 
   #take(saved: SavedMachine, options: AdoptOptions): void {
-    this.#begin(adoptMachine(this.#captured, saved, options), "restored");
+    const htif = adoptMachine(this.#captured, saved, options);
+    if (saved.pager !== undefined) this.#owner.parts.pages.install(saved.pager);
+    this.#begin(htif, "restored");
     this.#owner.host.framesFreed();
   }
 

@@ -120,6 +120,7 @@ export function disksFor(saved: SavedMachine, given: readonly (BlockBackend | nu
       sections,
       wallMs,
       fill,
+      ...(saved.pager === undefined ? {} : { pager: saved.pager }),
       ...(patches === undefined ? {} : { disks: patches }),
     },
   };

@@ -28,8 +28,8 @@ export type Brought = "here" | "short";
 
 const PAGE_BYTES = 4096;
 
-/** A pager and how many machines use it. */
-class SharedPager {
+/** A pager and how many use it: machines, and captures of which pages are with it. */
+export class SharedPager {
   readonly pager: Pager;
   #users = 1;
 
@@ -37,11 +37,13 @@ class SharedPager {
     this.pager = pager;
   }
 
+  /** One more user. */
   take(): this {
     this.#users++;
     return this;
   }
 
+  /** One less; the last one closes it. */
   drop(): void {
     if (--this.#users === 0) this.pager.close();
   }
@@ -75,17 +77,24 @@ export class PageDesk {
     if (this.has(pager)) this.set(null);
   }
 
+  /** For a capture, which drops it: what is absent there comes from here, whatever is set later. */
+  lend(): SharedPager | null {
+    return this.#shared?.take() ?? null;
+  }
+
+  /** The machine has become what was captured with `shared`. */
+  install(shared: SharedPager | null): void {
+    const taken = shared?.take() ?? null;
+    this.set(null);
+    this.#shared = taken;
+    if (taken !== null) this.#view.memory.bringPage = (page) => this.bringNow(page);
+  }
+
   /** This machine is a copy of `other`: what is absent there comes from the same place. */
   share(other: PageDesk): void {
     if (other.#shared === null) return;
     this.#shared = other.#shared.take();
     this.#view.memory.bringPage = (page) => this.bringNow(page);
-  }
-
-  /** The content of `slot`, which stays where it is. Throws, or rejects, as the pager does. */
-  read(slot: number, target: Uint8Array): MaybePromise<void> {
-    if (this.#shared !== null) return this.#shared.pager.read(slot, target);
-    throw new VmError("bad-state", "pages are not in memory, and there is no pager");
   }
 
   /** True when the page is here now: its pager had it at once. */

@@ -61,7 +61,6 @@ async function move(
     using capture = machine.capture({ disks: null, isStill: true });
     const late = successor.adopt(capture, { identity: "same" });
     if (late !== undefined) throw new VmError("bad-state", "a disk was to be changed");
-    successor.pages.share(machine.pages);
     machine.leaveDisksTo(successor);
     machine.terminate("migrated");
     machine.mover.goOn(); // another life may begin there

@@ -7,7 +7,6 @@
  *         dirty log is given up only when the snapshot is kept.
  */
 import { KIND_FRAME } from "../../assembly/layout.ts";
-import type { RetainedRoot } from "../core/root.ts";
 import { VmError } from "../errors.ts";
 import type { MachineCapture } from "../machine/capture.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -135,7 +134,7 @@ function isLazy({ view }: Machine): boolean {
 }
 
 /** Reads pages that are not in memory at the moment of a capture, from where the machine would. */
-function absentOf(machine: Machine, root: RetainedRoot): AbsentPage {
+function absentOf(machine: Machine, { root, pager }: MachineCapture): AbsentPage {
   const slots = new Map<number, number>();
   const { view } = machine;
   for (const page of isLazy(machine) ? gather(root.pages()) : []) {
@@ -143,7 +142,7 @@ function absentOf(machine: Machine, root: RetainedRoot): AbsentPage {
   }
   return (page, target) => {
     const slot = slots.get(page);
-    if (slot !== undefined) return machine.pages.read(slot, target);
+    if (slot !== undefined && pager !== null) return pager.pager.read(slot, target);
     throw new VmError("not-found", `page ${page} of ${machine.name} is not in memory`);
   };
 }
@@ -196,7 +195,7 @@ export function beginSnapshot(machine: Machine, options: CreateOptions, parts: P
   const beganMs = parts.platform.monotonicMs();
   const taken = take(machine, history, intent, parts);
   const { capture } = taken;
-  const absent = absentOf(machine, capture.root);
+  const absent = absentOf(machine, capture);
   const pauseMs = parts.platform.monotonicMs() - beganMs;
   const snapshot = snapshotOf(machine, name, options, intent, taken, parts);
   const kept: Kept = {

@@ -207,4 +207,34 @@ test("forks share the pager; the last one closes it", async () => {
   assert.ok(pager.isClosed);
 });
 
+test("a capture holds the pager of what is absent in it, whatever its machine becomes", async () => {
+  const host = await smallHost({ machinesMax: 6 });
+  const machine = await booted(host, GUESTS["a guest that prints through SBI"]());
+  await machine.run(5000);
+  const first = machine.capture();
+  await machine.run(5000);
+  const second = machine.capture();
+  const lazy = await host.createFrom(lazily(first), {}, { identity: "same" });
+  const pager = new RootPager(first);
+  lazy.setPager(pager);
+  const kept = lazy.capture();
+  // it becomes another one, all of whose pages are here
+  await lazy.adopt(second, { identity: "same" });
+  assert.is(lazy.stateDigest(), second.digest());
+  assert.not(lazy.pages.has(pager) || pager.isClosed, "the capture alone needs it");
+  await lazy.adopt(kept, { identity: "same" });
+  assert.ok(lazy.pages.has(pager));
+  const made = await host.createFrom(kept, {}, { identity: "same" });
+  kept.release();
+  kept.release();
+  for (const one of [lazy, made]) {
+    for (let page = 0; page < one.view.ramPages; page++) await one.pages.bring(page);
+    assert.is(one.stateDigest(), first.digest());
+    assert.not(pager.isClosed);
+    one.dispose();
+  }
+  assert.ok(pager.isClosed);
+  host.dispose();
+});
+
 test.run();
