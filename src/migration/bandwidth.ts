@@ -11,8 +11,8 @@ import type { Platform } from "../platform/contract.ts";
 export const BANDWIDTH_MIN = 4096;
 /** Work between two breaths: a little more than a slice of a guest that runs beside it. */
 const WORK_MS = 6;
-/** What is measured over so much counts. */
-const SPAN_BYTES = 1 << 20;
+/** What is measured over so much counts: more than is on its way at a time. */
+const SPAN_BYTES = 4 << 20;
 /** Part that the newest span has in the figure. */
 const NEWEST = 0.5;
 

@@ -317,11 +317,17 @@ export class SourceCommit {
     await this.#tell();
   }
 
-  /** The target runs it. That it is written down only saves a question later. */
-  async done(): Promise<void> {
+  /**
+   * The target runs it. It is told that nobody will ask again once that is durable: who is started
+   * again before asks, and the target has to know. `onceTried` hears when it was tried once.
+   */
+  async done(onceTried: () => void): Promise<void> {
+    const { journal } = this.#owner;
+    await journal.write("done", this.fence).catch(onceTried);
+    await this.#decide("done");
     this.#verdict = "done";
-    await this.#owner.journal.write("done", this.fence).catch(() => {});
     await this.#tell();
+    onceTried();
   }
 
   /** Until the target has heard that it was aborted; it may hold the machine's memory till then. */

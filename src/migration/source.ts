@@ -535,9 +535,11 @@ export class SourceSession implements MigrationSession {
       this.#log.enter("cleanup");
       if (!machine.isDisposed && machine.state !== "terminated") machine.terminate("migrated");
       machine.mover.goOn(); // another life may begin here
-      await commit.done();
       this.#keepAncestor();
-      await this.#forget(journal);
+      // a journal that fails keeps the session, and nobody else
+      await new Promise<void>((resolve) => {
+        void commit.done(resolve).then(() => this.#forget(journal));
+      });
       return { kind: "completed", machine: "at-target" };
     }
     const reason = outcome === "lost" ? "the target lost it" : "the operator took it";

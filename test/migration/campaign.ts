@@ -18,21 +18,32 @@ const SCENE_RUNS = 300;
 /** How often each outcome came. */
 export type Tally = Partial<Record<Outcome, number>>;
 
-/** Faults for one run. */
+/** Faults for one run. Of two that fall together each hides what the other one would show. */
 export function drawFaults(random: Random): Faults {
   const process = () => (random.chance(50) ? "a" : "b");
+  const link = random.chance(50)
+    ? { at: random.between(1, CHUNKS), fault: random.pick(LINK_FAULTS) }
+    : null;
+  const isNear = link !== null && random.chance(60);
+  const killAt = isNear ? link.at + random.between(0, 2) : random.between(1, CHUNKS);
   return {
-    link: random.chance(50)
-      ? { at: random.between(1, CHUNKS), fault: random.pick(LINK_FAULTS) }
-      : null,
+    link,
     kill: random.chance(40)
-      ? { at: random.between(1, CHUNKS), process: process(), afterMs: random.pick([0, 0, 1, 40]) }
+      ? { at: killAt, process: process(), afterMs: random.pick([0, 0, 1, 40]) }
       : null,
     disk: random.chance(40) ? { process: process(), at: random.between(2, OPERATIONS) } : null,
+    crash: random.chance(25) ? { process: process(), at: random.between(2, OPERATIONS) } : null,
     cancelAt: random.chance(10) ? random.between(1, CHUNKS) : null,
     latencyMs: random.pick([0, 0, 1, 4, 30]),
     downtimeLimitMs: random.pick([300, 300, 300, 5]),
   };
+}
+
+/** True when nothing keeps the machine from arriving. */
+function isFaultless({ downtimeLimitMs, latencyMs, ...faults }: Faults): boolean {
+  const { link, kill, disk, crash, cancelAt } = faults;
+  const hasFault = [link, kill, disk, crash, cancelAt].some((fault) => (fault ?? null) !== null);
+  return !hasFault && downtimeLimitMs === 300 && (latencyMs ?? 0) < 10;
 }
 
 /** Runs `count` schedules from `first` on. Throws at the first that breaks the law. */
@@ -55,6 +66,9 @@ export async function runCampaign(
       outcome = await runWorld(scene, faults, random);
     } catch (error) {
       throw new Error(`SEED=${run}: ${(error as Error).message}`, { cause: error });
+    }
+    if (isFaultless(faults) && outcome !== "at-target") {
+      throw new Error(`SEED=${run}: ${outcome}, without a fault`);
     }
     tally[outcome] = (tally[outcome] ?? 0) + 1;
     onRun(run);
