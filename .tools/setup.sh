@@ -3,7 +3,7 @@
 # there already.
 #
 #   setup.sh          tools and guest
-#   setup.sh tools    Debian packages: QEMU, cross compiler, native compiler, OpenSBI, dtc, gdb, Chromium
+#   setup.sh tools    Debian packages: QEMU, cross compiler, native compiler, OpenSBI, dtc, gdb, Chromium, openssl
 #   setup.sh guest    the Debian guest, into the user's cache directory
 #
 # Packages are installed only as root on Debian; elsewhere their names are printed and the exit status is 1.
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 # What each is for: the rival of tests and benches; bare-metal programs; their native checksums; firmware; device trees;
 # gdb sessions; the reference of LZ4; the page.
-packages=(qemu-system-misc qemu-utils gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler gdb-multiarch lz4 chromium)
+packages=(qemu-system-misc qemu-utils gcc-riscv64-unknown-elf gcc libc6-dev opensbi device-tree-compiler gdb-multiarch lz4 chromium openssl)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

@@ -35,6 +35,7 @@ function program(name: string, debianPackage: string): Tool {
 }
 
 export const QEMU = program("qemu-system-riscv64", "qemu-system-misc");
+export const OPENSSL = program("openssl", "openssl");
 export const CROSS_COMPILER = program("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf");
 export const CROSS_BINUTILS = program(
   "riscv64-unknown-elf-objcopy",
