@@ -12,6 +12,8 @@ export const LINK_FAULTS = ["lose", "double", "swap", "cut", "cut-within", "cut-
 const CHUNKS = 24;
 /** Operations of a journal that a run without faults does, and a few more. */
 const OPERATIONS = 20;
+/** Operation of a journal that writes its first decision behind "began". */
+const DECISION = 7;
 /** Runs after which hosts are made anew: what a killed process had stays in theirs. */
 const SCENE_RUNS = 300;
 
@@ -32,7 +34,9 @@ export function drawFaults(random: Random): Faults {
       ? { at: killAt, process: process(), afterMs: random.pick([0, 0, 1, 40]) }
       : null,
     disk: random.chance(40) ? { process: process(), at: random.between(2, OPERATIONS) } : null,
-    crash: random.chance(25) ? { process: process(), at: random.between(2, OPERATIONS) } : null,
+    crash: random.chance(25)
+      ? { process: process(), at: random.pick([random.between(2, OPERATIONS), DECISION]) }
+      : null,
     cancelAt: random.chance(10) ? random.between(1, CHUNKS) : null,
     latencyMs: random.pick([0, 0, 1, 4, 30]),
     downtimeLimitMs: random.pick([300, 300, 300, 5]),

@@ -12,7 +12,7 @@ import * as assert from "uvu/assert";
 const test = suite("migration/planted (deep)");
 const DIST = fileURLToPath(new URL("../..", import.meta.url));
 /** Schedules in which a bug must show. */
-const RUNS = 10_000;
+const RUNS = 20_000;
 
 /** A bug: a piece of a built file, and what it becomes. */
 interface Bug {
