@@ -173,7 +173,10 @@ for (const { title, file, from, to } of BUGS) {
       );
       const program = join(folder, "campaign.mjs");
       writeFileSync(program, PROGRAM);
-      const { stdout } = spawnSync(process.execPath, [program], { encoding: "utf8" });
+      const { stdout } = spawnSync(process.execPath, [program], {
+        encoding: "utf8",
+        timeout: 600_000,
+      });
       // a program that does not even end its own way is one that was found, too
       assert.not.match(stdout, /nothing was found/);
     } finally {
