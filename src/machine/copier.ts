@@ -7,6 +7,7 @@
  */
 import { MachineView } from "../core/machine-view.ts";
 import type { MaybePromise } from "../device/block/contract.ts";
+import { VmError } from "../errors.ts";
 import {
   type AdoptingParts,
   type AdoptOptions,
@@ -50,6 +51,8 @@ export interface CopierOwner {
 export class Copier {
   readonly #owner: CopierOwner;
   #children = 0;
+  /** Disks are made ready for what is adopted: they are neither what they were nor what will be. */
+  #isAdopting = false;
 
   constructor(owner: CopierOwner) {
     this.#owner = owner;
@@ -71,8 +74,15 @@ export class Copier {
     clock.update(view);
   }
 
+  #checkWhole(what: string): void {
+    if (!this.#isAdopting) return;
+    const { name } = this.#owner.config;
+    throw new VmError("busy", `${name} is just made another one: it ${what} when that is done`);
+  }
+
   /** See Machine.capture. */
   capture(options: CaptureOptions): MachineCapture {
+    this.#checkWhole("is captured");
     this.#update();
     const { host, users } = this.#owner;
     return captureMachine(this.#captured, host.platform.wallMs(), users, options);
@@ -93,10 +103,15 @@ export class Copier {
     checkAdoptable(config, parts.devices, saved);
     const late = this.#readyDisks(saved);
     if (late === undefined) return this.#take(saved, options);
-    const work = late.then(() => {
-      check();
-      this.#take(saved, options);
-    });
+    this.#isAdopting = true;
+    const work = late
+      .finally(() => {
+        this.#isAdopting = false;
+      })
+      .then(() => {
+        check();
+        this.#take(saved, options);
+      });
     this.#owner.parts.devices.hub.hold(work);
     return work;
   }
@@ -123,6 +138,7 @@ export class Copier {
 
   /** See Machine.fork. */
   fork(count: number, options: ForkOptions): Machine[] {
+    this.#checkWhole("is forked");
     this.#update();
     const captured = this.#captured;
     const all = captured.devices.bus.devices;

@@ -164,7 +164,10 @@ export class Channel {
     this.#receiver = receiver;
     const assembler = new Assembler({
       message: (message) => this.#take(message, receiver),
-      begin: (message, bytes) => receiver.begin(message, bytes),
+      begin: (message, bytes) => {
+        if (this.#closed === null) return receiver.begin(message, bytes);
+        throw new VmError("io", `the link to ${this.peer} is over: ${this.#closed}`);
+      },
       closed: () => {},
     });
     this.#link.onClose((why) => this.#end(why));

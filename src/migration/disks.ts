@@ -8,13 +8,28 @@
  */
 import type { PageCodec } from "../core/page-codec.ts";
 import type { BlockBackend } from "../device/block/contract.ts";
-import type { DiskCapture } from "../device/block/disk.ts";
+import type { DiskCapture, DiskMark } from "../device/block/disk.ts";
 import { BLOCK_BYTES, blockCount } from "../device/block/frozen.ts";
 import { VmError } from "../errors.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import type { Channel, DataSink } from "./channel.ts";
+import type { DiskWay } from "./contract.ts";
 import { checkBlocks, EntryWriter, hashAt, readEntries } from "./page-message.ts";
 import { BATCH_PAGES } from "./wire.ts";
+
+/** Bytes of blocks of carried disks that were written since marks of them, by slot. */
+export function changedBytes(
+  disks: readonly BlockBackend[],
+  marks: readonly (DiskMark | null)[],
+  ways: readonly DiskWay[],
+): number {
+  let blocks = 0;
+  for (const [slot, mark] of marks.entries()) {
+    if (mark === null || mark.disk !== disks[slot] || ways[slot] !== "carried") continue;
+    blocks += mark.disk.changedSince(mark).length;
+  }
+  return blocks * BLOCK_BYTES;
+}
 
 /** What a sender of blocks needs. */
 export interface BlockSenderParts {

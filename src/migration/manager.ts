@@ -160,9 +160,7 @@ export class MigrationManager {
         forget: (one) => this.#forget(one),
       });
       this.#sessions.set(session.id, session);
-      job.signal.addEventListener("abort", () => {
-        if (session.result === null && session.phase !== "resume-target") session.cancel();
-      });
+      job.signal.addEventListener("abort", () => session.cancelIfOpen());
       void session.ended.then((result) => {
         job.end();
         this.#remember(session, result);

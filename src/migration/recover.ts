@@ -205,7 +205,8 @@ export class RecoveredSession {
     }
     if (kind === "began") await this.#decide("aborted", record?.fence ?? 0);
     if (record === null && !isOpen) return this.#forget();
-    return this.#speak(channel);
+    // what was said already is said again in time, not for every answer
+    if (kind === "began") return this.#speak(channel);
   }
 
   async #takeAsTarget({ name, fence }: Message, channel: Channel): Promise<void> {

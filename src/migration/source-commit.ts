@@ -106,7 +106,7 @@ export class SourceCommit {
         void this.#tell();
         break;
       case "answer":
-        this.#answered(decodeJson("answer", body).record);
+        this.#answered(decodeJson("answer", body).record, fence);
         break;
       case "roundAck":
       case "have":
@@ -117,8 +117,11 @@ export class SourceCommit {
     }
   }
 
-  #answered(record: { readonly kind: RecordKind; readonly fence: number } | null): void {
-    if (record === null) this.#onWord("unknown", this.fence, "it knows nothing of it");
+  #answered(
+    record: { readonly kind: RecordKind; readonly fence: number } | null,
+    fence: number,
+  ): void {
+    if (record === null) this.#onWord("unknown", fence, "it knows nothing of it");
     else if (record.kind === "owned") this.#onWord("done", record.fence, "");
     else if (record.kind === "lost") this.#onWord("lost", record.fence, "its process ended");
     else if (record.kind === "discarded") this.#onWord("discarded", record.fence, "");

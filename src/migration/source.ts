@@ -27,7 +27,7 @@ import type {
   MigrationResult,
   MigrationSession,
 } from "./contract.ts";
-import { BlockSender } from "./disks.ts";
+import { BlockSender, changedBytes } from "./disks.ts";
 import { Downtime } from "./downtime.ts";
 import { drawId, lineageOf } from "./ids.ts";
 import type { MigrationJournal, SessionJournal } from "./journal.ts";
@@ -173,6 +173,15 @@ export class SourceSession implements MigrationSession {
     this.#onCancel();
   }
 
+  /** As `cancel`, for who does not mind that it comes too late. */
+  cancelIfOpen(): void {
+    try {
+      this.cancel();
+    } catch {
+      // it is committed, or over
+    }
+  }
+
   /** Milliseconds that the guest may stand still for, from now on. */
   set downtimeLimitMs(ms: number) {
     if (!(ms >= 1 && ms <= 3_600_000)) {
@@ -218,9 +227,7 @@ export class SourceSession implements MigrationSession {
 
   async #run(): Promise<MigrationResult> {
     const { signal } = this.#parts.options;
-    const onAbort = () => {
-      if (this.#commit?.verdict !== "handed-over" && this.#result === null) this.cancel();
-    };
+    const onAbort = () => this.cancelIfOpen();
     signal?.addEventListener("abort", onAbort);
     let journal: SessionJournal | null = null;
     try {
@@ -374,14 +381,10 @@ export class SourceSession implements MigrationSession {
     this.#throttle = 100 - share.capPercent;
   }
 
+  /** Of blocks that the next round would send. */
   #diskBytes(): number {
-    let blocks = 0;
-    this.machine.devices.disks.forEach((disk, slot) => {
-      const mark = this.#last?.disks[slot]?.mark;
-      if (mark === null || mark === undefined || this.#ways[slot] !== "carried") return;
-      if (mark.disk === disk) blocks += mark.disk.changedSince(mark).length;
-    });
-    return blocks * PAGE_BYTES;
+    const { disks } = this.machine.devices;
+    return changedBytes(disks, this.#marks() ?? [], this.#ways);
   }
 
   /** Sends what changed since the last round; the capture is the last one from then on. */
@@ -546,9 +549,7 @@ export class SourceSession implements MigrationSession {
     await commit.takeBack();
     this.#log.enter("cleanup");
     const isHere = !machine.isDisposed && machine.state !== "terminated";
-    if (isHere) {
-      machine.mover.remain(reason);
-    }
+    if (isHere) machine.mover.remain(reason);
     if (outcome === "lost") await this.#forget(journal);
     return isHere
       ? { kind: "taken-back", machine: "at-source", reason }

@@ -1,7 +1,7 @@
 /**
  * link-parts: what every link is made of, whatever carries it.
  *
- * Used by node/socket-link.ts, node/web-socket-link.ts, browser/socket-link.ts, sim/links.ts.
+ * Used by node/socket-link.ts, node/web-socket-link.ts.
  * Holds   the listener has one piece at a time; the end is told once, behind the last piece.
  */
 import { VmError } from "../errors.ts";

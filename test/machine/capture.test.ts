@@ -387,4 +387,25 @@ test("clock jump is for machines under the host's clock", async () => {
   assert.match(text, /^bad-argument: .*resume/);
 });
 
+test("while its disks are made another machine's, it is neither captured nor forked", async () => {
+  const host = await smallHost();
+  const kernel = elfProgram(emitDiskGuest);
+  const machine = await booted(host, { kernel, disks: [DISKS["late"]()] });
+  using capture = machine.capture();
+  await machine.devices.disks[0].write(0, new Uint8Array(4096).fill(7));
+  const adopted = machine.adopt(capture, { identity: "same" });
+  for (const work of [() => machine.capture(), () => machine.fork()]) {
+    try {
+      await work();
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as VmError).code, "busy");
+    }
+  }
+  await adopted;
+  machine.capture().release();
+  assert.is((await machine.fork()).length, 1);
+  host.dispose();
+});
+
 test.run();

@@ -12,6 +12,7 @@
 import { VmError } from "../../errors.ts";
 import type { Platform } from "../contract.ts";
 import type { ByteLink, LinkDoor, LinkListener } from "../link.ts";
+import { joined } from "./joined.ts";
 
 /** What becomes of one chunk: what was given to one `send`. */
 export type LinkFault =
@@ -37,16 +38,6 @@ export interface SimNetOptions {
 }
 
 type Listener = (bytes: Uint8Array) => void | Promise<void>;
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
-}
 
 /** One end of a link. */
 class SimLink implements ByteLink {

@@ -10,6 +10,7 @@
  */
 import { VmError } from "../../errors.ts";
 import type { StoreDirectory, StoreFile, StoreLock } from "../contract.ts";
+import { joined } from "./joined.ts";
 
 const SECTOR_BYTES = 512;
 /** Turns of the microtask queue that a sync takes, and bytes for each more of them. */
@@ -48,17 +49,6 @@ function put(bytes: Uint8Array, { offset, bytes: added }: Write): Uint8Array {
 }
 
 /** A file whatever its name: what is durable of it, and what was written since. */
-/** Pieces as one. */
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
-}
-
 class Inode {
   durable: Uint8Array;
   now: Uint8Array;

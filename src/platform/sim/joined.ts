@@ -1,0 +1,16 @@
+/**
+ * joined: pieces as one.
+ *
+ * Used by store-directory.ts, links.ts.
+ */
+
+/** The bytes of all pieces, one behind the other. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
