@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { builtinGuest, Host, MigrationManager, nodeLinks } from "rivulet";
 
-const LAST = 2_000_000;
+const LAST = 6_000_000;
 const host = await Host.create();
 
 /** Until the guest ends: prints what it says, with who runs it in front. */
@@ -20,12 +20,18 @@ async function follow(who, machine) {
 
 if (process.argv[2] === "receive") {
   const arrived = async (machine) => {
+    machine.console.write("poweroff 0\n"); // behind what it was given where it came from
     const result = await follow("there", machine);
     console.log(`there: ended with ${result.kind}, code ${result.code}`);
     host.dispose();
     process.exit(result.code);
   };
-  const manager = await MigrationManager.create({ host, door: nodeLinks(), arrived });
+  const manager = await MigrationManager.create({
+    host,
+    door: nodeLinks(),
+    arrive: () => ({ consoleInput: "open" }),
+    arrived,
+  });
   const { address } = await manager.listen("tcp://127.0.0.1:0");
   console.error(address);
 } else {
@@ -40,9 +46,10 @@ if (process.argv[2] === "receive") {
     kernel: builtinGuest(),
     memoryBytes: "64M",
     name: "computer",
+    consoleInput: "open",
   });
   await machine.boot();
-  machine.console.write(`primes ${LAST}\npoweroff 0\n`);
+  machine.console.write(`primes ${LAST}\n`);
   const run = follow("here", machine);
 
   const manager = await MigrationManager.create({ host, door: nodeLinks() });

@@ -4,7 +4,9 @@
  * Owns    what was measured of the parts of a switch-over: bytes, journal, round trip.
  * Used by source.ts.
  * Holds   a prediction counts what is certain to be sent as it was sent lately, and what was
- *         measured of the rest; an attempt that took longer is believed over both.
+ *         measured of the rest; an attempt that took longer is believed over both. What is not
+ *         measured again counts for less with every round: an estimate may delay an attempt, and
+ *         never keep it away for good, as one that was too early is abandoned in time.
  */
 import type { Platform } from "../platform/contract.ts";
 import type { Bandwidth } from "./bandwidth.ts";
@@ -16,6 +18,8 @@ const SAFETY = 1.3;
 const FIXED_MS = 1.5;
 /** Of a link of which nothing is known yet, bytes per ms. */
 const RATE_UNKNOWN = 50_000;
+/** What is left after a round of an estimate that was not measured anew. */
+const FADING = 0.95;
 /** Journal records that a switch-over waits for: prepared, handed-over, owned. */
 const RECORDS = 3;
 
@@ -49,6 +53,8 @@ export class Downtime {
 
   /** A round sent so many pages in so many bytes. */
   tellRound(pages: number, bytes: number): void {
+    this.#journalMs *= FADING;
+    this.#surpriseMs *= FADING;
     if (pages < 16) return;
     this.#bytesPerPage = Math.min(PAGE_BYTES + 24, Math.max(256, bytes / pages));
   }

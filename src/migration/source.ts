@@ -263,10 +263,8 @@ export class SourceSession implements MigrationSession {
       const codec = await PageCodec.create({ platform, key: hexToBytes(hashKey) });
       await bringAll(machine, this.#check);
       const init = this.#init(hashKey);
-      const { hasAncestor } = await this.#downtime.time("round-trip", () => {
-        return asked(line, init, (stop) => {
-          this.#onCancel = stop;
-        });
+      const { hasAncestor } = await asked(line, init, (stop) => {
+        this.#onCancel = stop;
       });
       this.#onCancel = () => {};
       this.#check();
@@ -438,8 +436,10 @@ export class SourceSession implements MigrationSession {
     });
     answer.catch(() => {}); // told when it is waited for
     const body = encodeJson("roundEnd", { round, pages, blocks: 0 });
-    await (this.#channel as Line["channel"]).send("roundEnd", body);
-    await answer;
+    await this.#downtime.time("round-trip", async () => {
+      await (this.#channel as Line["channel"]).send("roundEnd", body);
+      await answer;
+    });
     this.#onCancel = () => {};
   }
 
