@@ -34,6 +34,8 @@ export class Bandwidth {
   #spanBytes = 0;
   #spanMs = 0;
   #rate: number | null = null;
+  /** Settles when it goes on; null while nothing holds it. */
+  #hold: { readonly over: Promise<void>; readonly end: () => void } | null = null;
 
   /** `over`: a limit for several, above this one. */
   constructor(platform: Platform, over: Bandwidth | null = null) {
@@ -53,8 +55,37 @@ export class Bandwidth {
     this.#freeMs = 0;
   }
 
+  get isHeld(): boolean {
+    return this.#hold !== null;
+  }
+
+  /** Nothing leaves until `goOn`. */
+  hold(): void {
+    if (this.#hold !== null) return;
+    let end = () => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#hold = { over, end };
+  }
+
+  /** Ends that; does no harm where nothing is held. */
+  goOn(): void {
+    const hold = this.#hold;
+    this.#hold = null;
+    if (hold === null) return;
+    this.pause();
+    hold.end();
+  }
+
+  /** Resolves when nothing holds it. */
+  async held(): Promise<void> {
+    while (this.#hold !== null) await this.#hold.over;
+  }
+
   /** Waits until so many bytes may leave, and lets others work in between. */
   async take(bytes: number): Promise<void> {
+    if (this.#hold !== null) await this.held();
     await this.#over?.take(bytes);
     const nowMs = this.#platform.monotonicMs();
     if (this.#spanMs === 0) this.#spanMs = nowMs;

@@ -49,7 +49,7 @@ const FORMAT = 1;
 const HEAD_BYTES = 4096;
 const FACTS_AT = 16;
 const SLOT_BYTES = 512;
-/** Switch-overs of one session are far fewer: see SWITCHES_MAX in source.ts. */
+/** Switch-overs of one session are far fewer: see SWITCHES_MAX in convergence.ts. */
 const SLOTS = 120;
 const FILE_BYTES = HEAD_BYTES + SLOTS * SLOT_BYTES;
 const SESSIONS_MAX = 4096;

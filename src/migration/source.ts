@@ -8,15 +8,11 @@
  *         not keep the limit is not begun, one that does not is abandoned; its pause counts.
  */
 import { hexToBytes } from "@noble/hashes/utils.js";
-import type { DirtyLog } from "../core/dirty-log.ts";
 import { PageCodec } from "../core/page-codec.ts";
-import type { DiskMark } from "../device/block/disk.ts";
 import { VmError } from "../errors.ts";
-import type { MachineCapture } from "../machine/capture.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Platform } from "../platform/contract.ts";
 import type { LinkDoor } from "../platform/link.ts";
-import { gather } from "../snapshot/track.ts";
 import type { Ancestors } from "./ancestors.ts";
 import { Bandwidth } from "./bandwidth.ts";
 import { call, type Line } from "./call.ts";
@@ -27,30 +23,20 @@ import type {
   MigrationResult,
   MigrationSession,
 } from "./contract.ts";
-import { BlockSender, changedBytes } from "./disks.ts";
+import { Convergence } from "./convergence.ts";
 import { Downtime } from "./downtime.ts";
 import { drawId, lineageOf } from "./ids.ts";
 import type { MigrationJournal, SessionJournal } from "./journal.ts";
 import { encodeLast } from "./last-section.ts";
-import { decodeJson, encodeJson, type JsonMessage } from "./messages.ts";
-import { offerPages } from "./offer.ts";
+import type { JsonMessage } from "./messages.ts";
 import { SessionLog } from "./session-log.ts";
 import { SourceCommit, type TargetWord } from "./source-commit.ts";
 import { asked, bringAll, waysOf } from "./source-init.ts";
-import { PageSender } from "./source-memory.ts";
+import { SourceRounds } from "./source-rounds.ts";
 
 const PAGE_BYTES = 4096;
-/** Switch-overs that are tried before the policy decides; the journal has room for more. */
-export const SWITCHES_MAX = 40;
-/** Sections and what surrounds them, as counted for a prediction. */
-const SECTION_BYTES = 100_000;
 /** A round takes as long at least: the guest has its turns between two. */
 const ROUND_MS_MIN = 2;
-/** How often it is looked whether a guest has rebooted. */
-const REBOOT_MS = 2;
-/** Of the host's time, per cent, that a throttled guest gets at first, and at last. */
-const CAP_FIRST = 50;
-const CAP_LAST = 5;
 
 /** What a session is begun with. */
 export interface SourceParts {
@@ -83,21 +69,14 @@ export class SourceSession implements MigrationSession {
   readonly #ways: readonly DiskWay[];
   readonly #log: SessionLog;
   readonly #downtime: Downtime;
+  /** When it is switched over. */
+  readonly convergence: Convergence;
   #result: MigrationResult | null = null;
   #commit: SourceCommit | null = null;
-  #pages: PageSender | null = null;
-  #blocks: BlockSender | null = null;
-  #dirty: DirtyLog | null = null;
-  /** What was sent last: bases of deltas, marks of disks. */
-  #last: MachineCapture | null = null;
+  #channel: Line["channel"] | null = null;
+  #rounds: SourceRounds | null = null;
   #cancelled: string | null = null;
-  #onCancel: () => void = () => {};
-  #isForced = false;
-  #limitMs: number;
-  #remainingPages = 0;
-  #capBefore: number | null = null;
-  #throttle = 0;
-  #round = 0;
+  #onCancel: (reason: string) => void = () => {};
 
   constructor(parts: SourceParts) {
     const { platform, machine, options } = parts;
@@ -109,7 +88,7 @@ export class SourceSession implements MigrationSession {
     this.#ways = waysOf(machine, options);
     this.bandwidth = new Bandwidth(platform, parts.bandwidth);
     this.bandwidth.limit = options.bandwidth ?? null;
-    this.#limitMs = options.downtimeLimitMs ?? 300;
+    this.convergence = new Convergence(machine.share, options);
     this.#downtime = new Downtime(platform, this.bandwidth);
     this.#log = new SessionLog(platform);
     this.ended = this.#run().then((result) => {
@@ -142,21 +121,22 @@ export class SourceSession implements MigrationSession {
   }
 
   get progress(): MigrationProgress {
-    const counts = this.#pages?.counts;
-    const remaining = this.#dirty?.isClosed === false ? this.#dirty.count : 0;
+    const rounds = this.#rounds;
+    const counts = rounds?.counts;
+    const { sending, dirty } = rounds?.remaining ?? { sending: 0, dirty: 0 };
     return this.#log.progress({
       transferred: counts?.bytes ?? 0,
-      remaining: (this.#remainingPages + remaining) * PAGE_BYTES,
+      remaining: (sending + dirty) * PAGE_BYTES,
       total: this.machine.config.memoryBytes,
       duplicate: (counts?.zero ?? 0) + (counts?.same ?? 0),
       normal: (counts?.normal ?? 0) + (counts?.delta ?? 0) + (counts?.lz4 ?? 0),
       delta: counts?.delta ?? 0,
       lz4: counts?.lz4 ?? 0,
-      rounds: this.#round,
+      rounds: rounds?.count ?? 0,
       bytesPerMs: this.bandwidth.bytesPerMs,
-      diskBytes: this.#blocks?.bytes ?? 0,
-      throttle: this.#throttle,
-      expectedMs: this.#log.phase === "init" ? null : this.#downtime.predict(remaining, 0),
+      diskBytes: rounds?.diskBytes ?? 0,
+      throttle: this.convergence.throttlePercent,
+      expectedMs: this.#log.phase === "init" ? null : this.#downtime.predict(dirty, 0),
     });
   }
 
@@ -170,7 +150,8 @@ export class SourceSession implements MigrationSession {
       throw new VmError("bad-state", `${text}: it cannot be cancelled`);
     }
     this.#cancelled ??= reason;
-    this.#onCancel();
+    this.bandwidth.goOn();
+    this.#onCancel(this.#cancelled);
   }
 
   /** As `cancel`, for who does not mind that it comes too late. */
@@ -182,22 +163,21 @@ export class SourceSession implements MigrationSession {
     }
   }
 
-  /** Milliseconds that the guest may stand still for, from now on. */
-  set downtimeLimitMs(ms: number) {
-    if (!(ms >= 1 && ms <= 3_600_000)) {
-      const accepted = "accepted are 1 to 3600000 ms";
-      throw new VmError("bad-argument", `a downtime limit of ${ms} ms: ${accepted}`);
+  /** Sends nothing until `resume`; the guest runs on, and the machine stays where it is. */
+  pause(): void {
+    if (this.#result !== null || this.#log.phase !== "copy-memory") {
+      const text = `the migration of ${this.name} is in phase ${this.#log.phase}`;
+      throw new VmError("bad-state", `${text}: only one that copies memory is paused`);
     }
-    this.#limitMs = ms;
+    this.bandwidth.hold();
   }
 
-  get downtimeLimitMs(): number {
-    return this.#limitMs;
-  }
-
-  /** Switches over at the end of this round, whatever it takes. */
-  force(): void {
-    this.#isForced = true;
+  /** Goes on. Throws "bad-state" unless it is paused. */
+  resume(): void {
+    if (!this.bandwidth.isHeld) {
+      throw new VmError("bad-state", `the migration of ${this.name} is not paused`);
+    }
+    this.bandwidth.goOn();
   }
 
   /** The operator's decision: the machine goes on here although the target may have it. */
@@ -268,8 +248,7 @@ export class SourceSession implements MigrationSession {
       });
       this.#onCancel = () => {};
       this.#check();
-      this.#begin(line, journal, codec);
-      this.#offerKey = hasAncestor ? codec.hashKey : null;
+      this.#begin(line, journal, codec, hasAncestor);
       return journal;
     } catch (error) {
       line.channel.close((error as Error).message);
@@ -292,7 +271,7 @@ export class SourceSession implements MigrationSession {
     };
   }
 
-  #begin(line: Line, journal: SessionJournal, codec: PageCodec): void {
+  #begin(line: Line, journal: SessionJournal, codec: PageCodec, isOffering: boolean): void {
     const { platform, door, address, callback, machine } = this.#parts;
     const { bandwidth } = this;
     this.#commit = new SourceCommit({
@@ -307,140 +286,43 @@ export class SourceSession implements MigrationSession {
     });
     this.#commit.attach(line);
     const { channel } = line;
-    const { ramPages } = machine.config;
-    this.#pages = new PageSender({ channel, codec, bandwidth, ramPages });
-    this.#blocks = new BlockSender({ channel, codec, bandwidth });
-    this.#dirty = machine.view.openLog();
     this.#channel = channel;
+    const commit = this.#commit;
+    this.#rounds = new SourceRounds({
+      ...{ platform, machine, channel, commit, codec, bandwidth, isOffering },
+      ...{ ways: this.#ways, downtime: this.#downtime, log: this.#log, check: this.#check },
+    });
     machine.mover.depart();
     this.#log.enter("copy-memory");
   }
-
-  #channel: Line["channel"] | null = null;
-  /** Under which pages are offered before the first round; null when they are not. */
-  #offerKey: Uint8Array | null = null;
 
   // ---- rounds ----
 
   /** COPY_MEMORY: rounds until a switch-over would keep the limit. */
   async #copy(): Promise<void> {
+    const rounds = this.#rounds as SourceRounds;
+    const onStop = (stop: (reason: string) => void) => {
+      this.#onCancel = stop;
+    };
     for (;;) {
+      await this.bandwidth.held();
       this.#check();
-      if (this.#last !== null && this.#isTime()) return;
+      if (rounds.last !== null && this.#isTime(rounds)) return;
       const { platform } = this.#parts;
       const beganMs = platform.monotonicMs();
-      await this.#acknowledged(await this.#sendRound(await this.#capture()));
+      await rounds.acknowledged(await rounds.send(await rounds.capture()), onStop);
       const leftMs = ROUND_MS_MIN - (platform.monotonicMs() - beganMs);
       if (leftMs > 0) await new Promise<void>((resolve) => platform.after(leftMs, resolve));
     }
   }
 
-  /** As the machine is now, or once a reboot that is under way has loaded what it loads. */
-  async #capture(): Promise<MachineCapture> {
-    for (;;) {
-      try {
-        return this.machine.capture({ disks: this.#marks() });
-      } catch (error) {
-        if (!(error instanceof VmError) || error.code !== "busy") throw error;
-      }
-      await new Promise<void>((resolve) => this.#parts.platform.after(REBOOT_MS, resolve));
-      this.#check();
-    }
-  }
-
-  #marks(): (DiskMark | null)[] | null {
-    if (!this.#ways.includes("carried")) return null;
-    return this.#ways.map((_, slot) => this.#last?.disks[slot]?.mark ?? null);
-  }
-
   /** True when what is left fits into the limit, or the policy says that it is time. */
-  #isTime(): boolean {
-    const dirty = this.#dirty as DirtyLog;
-    const expectedMs = this.#downtime.predict(dirty.count, SECTION_BYTES + this.#diskBytes());
+  #isTime(rounds: SourceRounds): boolean {
+    const { expectedMs } = rounds;
     this.#log.expect(expectedMs);
-    if (this.#isForced || expectedMs <= this.#limitMs) return true;
-    const { timeoutMs = 30_000, policy = "throttle" } = this.#parts.options;
-    const attempts = this.#log.abandoned.length;
-    if (this.#log.totalMs < timeoutMs && attempts < SWITCHES_MAX) return false;
-    if (policy === "force") return true;
-    if (policy === "cancel" || attempts >= SWITCHES_MAX) {
-      const text = `it did not converge in ${Math.round(this.#log.totalMs)} ms`;
-      throw new VmError("timeout", `${text}: ${dirty.count} pages are left, ${attempts} attempts`);
-    }
-    this.#throttleMore();
-    return false;
-  }
-
-  #throttleMore(): void {
-    const { share } = this.machine;
-    if (this.#throttle === 0) this.#capBefore = share.capPercent;
-    const now = this.#throttle === 0 ? CAP_FIRST : Math.max(CAP_LAST, (100 - this.#throttle) / 1.5);
-    share.capPercent = Math.min(now, this.#capBefore ?? 100);
-    this.#throttle = 100 - share.capPercent;
-  }
-
-  /** Of blocks that the next round would send. */
-  #diskBytes(): number {
-    const { disks } = this.machine.devices;
-    return changedBytes(disks, this.#marks() ?? [], this.#ways);
-  }
-
-  /** Sends what changed since the last round; the capture is the last one from then on. */
-  async #sendRound(capture: MachineCapture): Promise<number> {
-    const [sender, blocks] = [this.#pages as PageSender, this.#blocks as BlockSender];
-    const before = this.#last;
-    try {
-      const taken = gather((this.#dirty as DirtyLog).take());
-      const pages = before === null ? gather(capture.root.pages()) : taken;
-      this.#round++;
-      this.#log.round(pages.length);
-      this.#remainingPages = pages.length;
-      if (before === null && this.#offerKey !== null) {
-        await offerPages({
-          channel: this.#channel as Line["channel"],
-          commit: this.#commit as SourceCommit,
-          ...{ root: capture.root, pages, key: this.#offerKey, hashes: sender.hashes },
-          check: this.#check,
-        });
-      }
-      const bytesBefore = sender.counts.bytes;
-      await sender.send(capture.root, before?.root ?? null, pages, this.#check);
-      this.#downtime.tellRound(pages.length, sender.counts.bytes - bytesBefore);
-      for (const [slot, disk] of capture.disks.entries()) {
-        if (this.#ways[slot] === "carried") {
-          await blocks.send(slot, disk, before === null, this.#check);
-        }
-      }
-      this.#remainingPages = 0;
-      this.#last = capture;
-      before?.release();
-      return pages.length;
-    } catch (error) {
-      capture.release();
-      throw error;
-    }
-  }
-
-  /** The target has all of the round. */
-  async #acknowledged(pages: number): Promise<void> {
-    const commit = this.#commit as SourceCommit;
-    const round = this.#round;
-    const answer = new Promise<void>((resolve, reject) => {
-      this.#onCancel = () => reject(new VmError("aborted", this.#cancelled ?? "cancelled"));
-      commit.onRound = (name, body) => {
-        if (name === "roundAck" && decodeJson("roundAck", body).round === round) resolve();
-      };
-      void commit.word(["refuse"]).then(({ word, why }) => {
-        reject(new VmError("io", word === "refuse" ? why : `the link is over: ${why}`));
-      });
-    });
-    answer.catch(() => {}); // told when it is waited for
-    const body = encodeJson("roundEnd", { round, pages, blocks: 0 });
-    await this.#downtime.time("round-trip", async () => {
-      await (this.#channel as Line["channel"]).send("roundEnd", body);
-      await answer;
-    });
-    this.#onCancel = () => {};
+    const { totalMs, abandoned } = this.#log;
+    const pages = rounds.remaining.dirty;
+    return this.convergence.isTime({ expectedMs, totalMs, attempts: abandoned.length, pages });
   }
 
   // ---- the switch-over ----
@@ -450,14 +332,14 @@ export class SourceSession implements MigrationSession {
     const { platform } = this.#parts;
     const commit = this.#commit as SourceCommit;
     const beganMs = platform.monotonicMs();
-    const dirty = this.#dirty as DirtyLog;
-    const expectedMs = this.#downtime.predict(dirty.count, SECTION_BYTES + this.#diskBytes());
+    const rounds = this.#rounds as SourceRounds;
+    const { expectedMs } = rounds;
     this.#log.enter("copy-device-state");
     await this.machine.mover.standStill();
     this.#log.paused(beganMs);
     let isGone = false;
     try {
-      const verdict = await this.#sendRest(beganMs);
+      const verdict = await this.#sendRest(rounds, beganMs);
       this.#check();
       if (verdict === "ready" && (await commit.handOver())) {
         isGone = true;
@@ -486,20 +368,20 @@ export class SourceSession implements MigrationSession {
   }
 
   /** Pages, blocks and sections of the guest that stands still. "over": there is no more time. */
-  async #sendRest(beganMs: number): Promise<TargetWord | "over"> {
+  async #sendRest(rounds: SourceRounds, beganMs: number): Promise<TargetWord | "over"> {
     const { platform, machine } = this.#parts;
     const commit = this.#commit as SourceCommit;
     const { isPaused } = machine.mover;
-    const capture = await this.#capture();
+    const capture = await rounds.capture();
     const { sections, wallMs } = capture;
-    await this.#sendRound(capture);
-    const leftMs = () => this.#limitMs - (platform.monotonicMs() - beganMs);
-    const isForced = this.#isForced || this.#parts.options.policy === "force";
+    await rounds.send(capture);
+    const { limitMs, isForced } = this.convergence;
+    const leftMs = () => limitMs - (platform.monotonicMs() - beganMs);
     if (leftMs() <= this.#downtime.commitMs && !isForced) return "over";
     this.#check();
     commit.fence++;
     const { fence } = commit;
-    const sum = (this.#pages as PageSender).hashes.sum();
+    const sum = rounds.sum();
     const body = encodeLast(sections, { wallMs, isPaused, sum });
     commit.pending();
     const answer = commit.word(["ready", "refuse"]);
@@ -559,8 +441,7 @@ export class SourceSession implements MigrationSession {
   /** The machine may come back: what it had here need not be sent then. */
   #keepAncestor(): void {
     const { platform, ancestors, machine } = this.#parts;
-    const last = this.#last;
-    this.#last = null;
+    const last = this.#rounds?.leaveLast() ?? null;
     if (last !== null) ancestors.keep(lineageOf(machine, platform), last.leaveRoot());
   }
 
@@ -592,9 +473,7 @@ export class SourceSession implements MigrationSession {
   }
 
   #release(): void {
-    this.#last?.release();
-    this.#last = null;
-    if (this.#throttle > 0) this.machine.share.capPercent = this.#capBefore;
-    this.#dirty?.close();
+    this.convergence.release();
+    this.#rounds?.close();
   }
 }

@@ -61,7 +61,7 @@ const BUGS: readonly Bug[] = [
   },
   {
     title: "a page of each round is forgotten",
-    file: "migration/source.js",
+    file: "migration/source-rounds.js",
     from: "gather(capture.root.pages()) : taken;",
     to: "gather(capture.root.pages()) : taken.subarray(1);",
   },
@@ -128,7 +128,7 @@ const BUGS: readonly Bug[] = [
   {
     title: "a machine that was taken back stands still",
     file: "migration/source.js",
-    from: "        if (isHere) {\n            machine.mover.remain(reason);\n        }",
+    from: "if (isHere)\n            machine.mover.remain(reason);",
     to: "",
   },
   {

@@ -1,0 +1,198 @@
+/**
+ * source-rounds: what of the machine is sent: its memory and its carried disks, round by round.
+ *
+ * Owns    the dirty log, and what was sent last: bases of deltas, marks of disks.
+ * Used by source.ts.
+ * Holds   a round is sent from what was captured as it began; the guest runs meanwhile.
+ */
+import type { DirtyLog } from "../core/dirty-log.ts";
+import type { PageCodec } from "../core/page-codec.ts";
+import type { DiskMark } from "../device/block/disk.ts";
+import { VmError } from "../errors.ts";
+import type { MachineCapture } from "../machine/capture.ts";
+import type { Machine } from "../machine/machine.ts";
+import type { Platform } from "../platform/contract.ts";
+import { gather } from "../snapshot/track.ts";
+import type { Bandwidth } from "./bandwidth.ts";
+import type { Channel } from "./channel.ts";
+import type { DiskWay } from "./contract.ts";
+import { BlockSender, changedBytes } from "./disks.ts";
+import type { Downtime } from "./downtime.ts";
+import { decodeJson, encodeJson } from "./messages.ts";
+import { offerPages } from "./offer.ts";
+import type { SessionLog } from "./session-log.ts";
+import type { SourceCommit } from "./source-commit.ts";
+import { type MemoryCounts, PageSender } from "./source-memory.ts";
+
+/** Sections and what surrounds them, as counted for a prediction. */
+const SECTION_BYTES = 100_000;
+/** How often it is looked whether a guest has rebooted. */
+const REBOOT_MS = 2;
+
+/** What rounds are made with. */
+export interface RoundsParts {
+  readonly platform: Platform;
+  readonly machine: Machine;
+  readonly channel: Channel;
+  readonly commit: SourceCommit;
+  readonly codec: PageCodec;
+  readonly bandwidth: Bandwidth;
+  /** By slot. */
+  readonly ways: readonly DiskWay[];
+  readonly downtime: Downtime;
+  readonly log: SessionLog;
+  /** The target has an ancestor: pages are offered before the first round. */
+  readonly isOffering: boolean;
+  /** Throws when the session is over. */
+  readonly check: () => void;
+}
+
+/** Sends a machine. */
+export class SourceRounds {
+  readonly #parts: RoundsParts;
+  readonly #pages: PageSender;
+  readonly #blocks: BlockSender;
+  readonly #dirty: DirtyLog;
+  #last: MachineCapture | null = null;
+  #sending = 0;
+  #round = 0;
+
+  constructor(parts: RoundsParts) {
+    const { channel, codec, bandwidth, machine } = parts;
+    this.#parts = parts;
+    const { ramPages } = machine.config;
+    this.#pages = new PageSender({ channel, codec, bandwidth, ramPages });
+    this.#blocks = new BlockSender({ channel, codec, bandwidth });
+    this.#dirty = machine.view.openLog();
+  }
+
+  /** Rounds that were begun. */
+  get count(): number {
+    return this.#round;
+  }
+
+  /** What was sent last; null before the first round is over. */
+  get last(): MachineCapture | null {
+    return this.#last;
+  }
+
+  get counts(): MemoryCounts {
+    return this.#pages.counts;
+  }
+
+  /** Bytes of blocks on the wire. */
+  get diskBytes(): number {
+    return this.#blocks.bytes;
+  }
+
+  /** Pages of the round that is on its way; those that were written since it began. */
+  get remaining(): { readonly sending: number; readonly dirty: number } {
+    return { sending: this.#sending, dirty: this.#dirty.isClosed ? 0 : this.#dirty.count };
+  }
+
+  /** Of what the target will have then: every page's hash, summed up. */
+  sum(): Uint8Array {
+    return this.#pages.hashes.sum();
+  }
+
+  /** What a switch-over now would take, ms. */
+  get expectedMs(): number {
+    const { machine, downtime, ways } = this.#parts;
+    const { disks } = machine.devices;
+    const blocks = changedBytes(disks, this.#marks() ?? [], ways);
+    return downtime.predict(this.#dirty.count, SECTION_BYTES + blocks);
+  }
+
+  /** As the machine is now, or once a reboot that is under way has loaded what it loads. */
+  async capture(): Promise<MachineCapture> {
+    const { machine, platform, check } = this.#parts;
+    for (;;) {
+      try {
+        return machine.capture({ disks: this.#marks() });
+      } catch (error) {
+        if (!(error instanceof VmError) || error.code !== "busy") throw error;
+      }
+      await new Promise<void>((resolve) => platform.after(REBOOT_MS, resolve));
+      check();
+    }
+  }
+
+  #marks(): (DiskMark | null)[] | null {
+    const { ways } = this.#parts;
+    if (!ways.includes("carried")) return null;
+    return ways.map((_, slot) => this.#last?.disks[slot]?.mark ?? null);
+  }
+
+  /** Sends what changed since the last round; the capture is the last one from then on. */
+  async send(capture: MachineCapture): Promise<number> {
+    const { log, downtime, ways, check } = this.#parts;
+    const [sender, blocks] = [this.#pages, this.#blocks];
+    const before = this.#last;
+    try {
+      const taken = gather(this.#dirty.take());
+      const pages = before === null ? gather(capture.root.pages()) : taken;
+      this.#round++;
+      log.round(pages.length);
+      this.#sending = pages.length;
+      if (before === null && this.#parts.isOffering) await this.#offer(capture, pages);
+      const bytesBefore = sender.counts.bytes;
+      await sender.send(capture.root, before?.root ?? null, pages, check);
+      downtime.tellRound(pages.length, sender.counts.bytes - bytesBefore);
+      for (const [slot, disk] of capture.disks.entries()) {
+        if (ways[slot] === "carried") await blocks.send(slot, disk, before === null, check);
+      }
+      this.#sending = 0;
+      this.#last = capture;
+      before?.release();
+      return pages.length;
+    } catch (error) {
+      capture.release();
+      throw error;
+    }
+  }
+
+  #offer({ root }: MachineCapture, pages: Uint32Array): Promise<void> {
+    const { channel, commit, check, codec } = this.#parts;
+    const { hashes } = this.#pages;
+    return offerPages({ channel, commit, root, pages, key: codec.hashKey, hashes, check });
+  }
+
+  /** Until the target has all of the round. `onStop` is given what ends the wait. */
+  async acknowledged(
+    pages: number,
+    onStop: (stop: (reason: string) => void) => void,
+  ): Promise<void> {
+    const { commit, downtime, channel } = this.#parts;
+    const round = this.#round;
+    const answer = new Promise<void>((resolve, reject) => {
+      onStop((reason) => reject(new VmError("aborted", reason)));
+      commit.onRound = (name, body) => {
+        if (name === "roundAck" && decodeJson("roundAck", body).round === round) resolve();
+      };
+      void commit.word(["refuse"]).then(({ word, why }) => {
+        reject(new VmError("io", word === "refuse" ? why : `the link is over: ${why}`));
+      });
+    });
+    answer.catch(() => {}); // told when it is waited for
+    const body = encodeJson("roundEnd", { round, pages, blocks: 0 });
+    await downtime.time("round-trip", async () => {
+      await channel.send("roundEnd", body);
+      await answer;
+    });
+    onStop(() => {});
+  }
+
+  /** What was sent last is the caller's from now on. */
+  leaveLast(): MachineCapture | null {
+    const last = this.#last;
+    this.#last = null;
+    return last;
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    this.#last?.release();
+    this.#last = null;
+    this.#dirty.close();
+  }
+}
