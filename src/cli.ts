@@ -6,6 +6,7 @@
  * Holds   0 is success, 1 a failure, 2 a wrong command line; `run` exits as the guest asked.
  */
 import { readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -18,6 +19,7 @@ import {
   Host,
   importGuest,
   listGuests,
+  nodeLinks,
   nodePlatform,
   OverlayBackend,
   openBlockFile,
@@ -131,6 +133,7 @@ const disks: DiskShelf = {
   create: (path, bytes, options) =>
     abortable(options.signal, (signal) => createDiskFile(path, bytes, { ...options, signal })),
   resize: resizeDiskFile,
+  remove: (path) => rm(path, { force: true }),
 };
 
 function environment(): Environment {
@@ -175,6 +178,8 @@ function nodeWorld(): World {
     openSource: openFileSource,
     openStore: async (path, options) =>
       SnapshotStore.open(await openStoreDirectory(path, options), { platform }),
+    openLinks: nodeLinks,
+    openState: openStoreDirectory,
     listFolder,
     listenControl,
     listenTcp,

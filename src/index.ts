@@ -188,9 +188,23 @@ export {
   type MigrationOptions,
   SESSIONS_MAX,
 } from "./migration/manager.ts";
+export { DISK_WAYS } from "./migration/messages.ts";
+export {
+  type MigrationPlan,
+  type PlannedRound,
+  type PlanOptions,
+  planMigration,
+} from "./migration/plan.ts";
+export {
+  type Proof,
+  type ProvenMove,
+  type ProveOptions,
+  proveMigration,
+} from "./migration/prove.ts";
 export type { Recovered } from "./migration/recover.ts";
-export type { SourceSession } from "./migration/source.ts";
-export type { TargetSession } from "./migration/target.ts";
+export { SourceSession } from "./migration/source.ts";
+export { TargetSession } from "./migration/target.ts";
+export { VERSIONS as MIGRATION_VERSIONS } from "./migration/wire.ts";
 export type { Platform, StoreDirectory, StoreFile, StoreLock } from "./platform/contract.ts";
 export type { ByteLink, LinkDoor, LinkListener } from "./platform/link.ts";
 export { MemoryBytes, MemoryDirectory } from "./platform/memory-directory.ts";

@@ -13,6 +13,9 @@ import type { DeviceSet } from "./devices.ts";
 import { type MachineState, refuseState } from "./result.ts";
 import type { RunLoop } from "./run-loop.ts";
 
+/** Pauses that end with the host that made them. */
+const LOCAL_REASONS: readonly string[] = ["console", "memory"];
+
 /** What another host has to know before it takes the machine. */
 export interface MoveFacts {
   readonly shape: MachineShapeFacts;
@@ -45,9 +48,13 @@ export class Mover {
     return this.#owner.facts();
   }
 
-  /** True when the machine would not run if nothing kept it: whoever gets it pauses it, too. */
+  /**
+   * True when somebody has paused the machine: whoever gets it pauses it, too. What only this host
+   * makes it wait for (a slow reader of its console, frames) does not come along.
+   */
   get isPaused(): boolean {
-    return this.#owner.loop.isPaused;
+    const reason = this.#owner.loop.pauseReason;
+    return reason !== null && !LOCAL_REASONS.includes(reason);
   }
 
   /** Goes to "migration-source"; what runs goes on. Throws "bad-state". */

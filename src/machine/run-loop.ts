@@ -93,9 +93,9 @@ export class RunLoop {
     this.#waiter.wake();
   }
 
-  /** True when something but a change of state that is under way keeps it from running. */
-  get isPaused(): boolean {
-    return this.#pauseReason !== null;
+  /** What keeps it from running, but for a change of state that is under way; null: nothing. */
+  get pauseReason(): string | null {
+    return this.#pauseReason;
   }
 
   /** Takes an edge of the table of states. Throws "bad-state" when there is none. */

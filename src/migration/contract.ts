@@ -145,12 +145,16 @@ export interface MigrationSession {
   readonly ended: Promise<MigrationResult>;
   /** Null until it has ended. */
   readonly result: MigrationResult | null;
+  /** The figures at once, then every `everyMs`, then once more when it has ended. */
+  updates(everyMs?: number): AsyncIterable<MigrationProgress>;
   /** Gives it up, unless it is committed: then it throws "bad-state". */
   cancel(reason?: string): void;
 }
 
 /** A machine that is about to arrive. */
 export interface Arrival {
+  /** Of the session that brings it. */
+  readonly session: string;
   readonly name: string;
   readonly shape: MachineShapeFacts;
   readonly disks: readonly { readonly way: DiskWay; readonly name: string }[];
@@ -168,4 +172,6 @@ export interface ArrivalParts {
   readonly name?: string;
   /** Its console; by default as `host.createMachine` has it. */
   readonly consoleInput?: "open" | "closed";
+  /** Called once when it does not come after all; its disks are closed by then. */
+  readonly discarded?: () => void;
 }

@@ -4,7 +4,14 @@
  * Used by source.ts, target.ts.
  */
 import type { Platform } from "../platform/contract.ts";
-import type { MigrationProgress, MigrationResult, Phase, PhaseMark, Status } from "./contract.ts";
+import type {
+  MigrationProgress,
+  MigrationResult,
+  MigrationSession,
+  Phase,
+  PhaseMark,
+  Status,
+} from "./contract.ts";
 
 const PAGE_BYTES = 4096;
 
@@ -149,4 +156,22 @@ export class SessionLog {
       abandoned: [...this.#abandoned],
     };
   }
+}
+
+/** The figures of a session, again and again until it has ended: see MigrationSession.updates. */
+export async function* updatesOf(
+  session: Pick<MigrationSession, "progress" | "result" | "ended">,
+  platform: Platform,
+  everyMs = 250,
+): AsyncGenerator<MigrationProgress, void> {
+  while (session.result === null) {
+    yield session.progress;
+    let stop = () => {};
+    const later = new Promise<void>((resolve) => {
+      stop = platform.after(everyMs, resolve);
+    });
+    await Promise.race([later, session.ended]);
+    stop();
+  }
+  yield session.progress;
 }

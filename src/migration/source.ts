@@ -29,8 +29,8 @@ import { drawId, lineageOf } from "./ids.ts";
 import type { MigrationJournal, SessionJournal } from "./journal.ts";
 import { encodeLast } from "./last-section.ts";
 import type { JsonMessage } from "./messages.ts";
-import { SessionLog } from "./session-log.ts";
-import { SourceCommit, type TargetWord } from "./source-commit.ts";
+import { SessionLog, updatesOf } from "./session-log.ts";
+import { SourceCommit, type TargetWord, type Verdict } from "./source-commit.ts";
 import { asked, bringAll, waysOf } from "./source-init.ts";
 import { SourceRounds } from "./source-rounds.ts";
 
@@ -120,6 +120,11 @@ export class SourceSession implements MigrationSession {
     return this.#result;
   }
 
+  /** What is decided about the latest switch-over. */
+  get verdict(): Verdict {
+    return this.#commit?.verdict ?? "open";
+  }
+
   get progress(): MigrationProgress {
     const rounds = this.#rounds;
     const counts = rounds?.counts;
@@ -138,6 +143,10 @@ export class SourceSession implements MigrationSession {
       throttle: this.convergence.throttlePercent,
       expectedMs: this.#log.phase === "init" ? null : this.#downtime.predict(dirty, 0),
     });
+  }
+
+  updates(everyMs?: number): AsyncIterable<MigrationProgress> {
+    return updatesOf(this, this.#parts.platform, everyMs);
   }
 
   // ---- asking ----
@@ -165,8 +174,9 @@ export class SourceSession implements MigrationSession {
 
   /** Sends nothing until `resume`; the guest runs on, and the machine stays where it is. */
   pause(): void {
-    if (this.#result !== null || this.#log.phase !== "copy-memory") {
-      const text = `the migration of ${this.name} is in phase ${this.#log.phase}`;
+    const { phase } = this.#log;
+    if (phase !== "init" && phase !== "copy-memory") {
+      const text = `the migration of ${this.name} is in phase ${phase}`;
       throw new VmError("bad-state", `${text}: only one that copies memory is paused`);
     }
     this.bandwidth.hold();

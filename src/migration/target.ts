@@ -37,7 +37,7 @@ import { setLineage } from "./ids.ts";
 import type { MigrationJournal, RecordKind, SessionJournal } from "./journal.ts";
 import { decodeLast, type LastFacts } from "./last-section.ts";
 import { decodeJson, encodeJson, type InitFacts, initFacts, type JsonMessage } from "./messages.ts";
-import { SessionLog } from "./session-log.ts";
+import { SessionLog, updatesOf } from "./session-log.ts";
 import { PageReceiver } from "./target-memory.ts";
 
 /** First and longest wait before the source is asked again. */
@@ -73,6 +73,7 @@ interface Incoming {
   readonly blocks: BlockReceiver;
   readonly backends: readonly BlockBackend[];
   readonly unpromise: () => void;
+  readonly given: ArrivalParts;
 }
 
 /** The end that a machine arrives at. */
@@ -167,6 +168,10 @@ export class TargetSession implements MigrationSession, Receiver {
       throttle: 0,
       expectedMs: null,
     });
+  }
+
+  updates(everyMs?: number): AsyncIterable<MigrationProgress> {
+    return updatesOf(this, this.#parts.platform, everyMs);
   }
 
   // ---- links ----
@@ -287,15 +292,18 @@ export class TargetSession implements MigrationSession, Receiver {
       throw new VmError("bad-file", `${facts.disks.length} disks for ${shape.disks.length}`);
     }
     const given = await this.#parts.arrive({
+      session: this.id,
       name: this.name,
       shape,
       disks: facts.disks,
       peer: this.peer,
     });
-    const backends = backendsOf(facts, given);
-    const unpromise = this.#parts.promise(facts.pages);
+    let unpromise = () => {};
+    let backends: readonly BlockBackend[] = [];
     let machine: Machine | null = null;
     try {
+      backends = backendsOf(facts, given);
+      unpromise = this.#parts.promise(facts.pages);
       const codec = await PageCodec.create({ platform, key: hexToBytes(facts.hashKey) });
       machine = host.createMachine({
         ...configOf(shape),
@@ -313,11 +321,12 @@ export class TargetSession implements MigrationSession, Receiver {
       if (hasAncestor) machine.view.revertTo(ancestor);
       const pages = new PageReceiver(machine.view, codec, hasAncestor);
       const blocks = new BlockReceiver(backends, codec);
-      return { machine, facts, pages, blocks, backends, unpromise };
+      return { machine, facts, pages, blocks, backends, unpromise, given };
     } catch (error) {
       machine?.dispose();
       unpromise();
-      for (const backend of backends) await backend.close();
+      for (const backend of given.disks ?? []) await backend?.close();
+      given.discarded?.();
       throw error;
     }
   }
@@ -568,8 +577,9 @@ function checkSections(machine: Machine, { sections, shape }: InitFacts): void {
   throw new VmError("unsupported", `${sections.length} sections: here are ${own.size}`);
 }
 
-async function dismantle({ machine, backends, unpromise }: Incoming): Promise<void> {
+async function dismantle({ machine, backends, unpromise, given }: Incoming): Promise<void> {
   machine.dispose();
   unpromise();
   for (const backend of backends) await backend.close();
+  given.discarded?.();
 }

@@ -45,6 +45,8 @@ export type ValueKind =
   | "device"
   /** A snapshot of the mounted store: NAME, MACHINE/NAME or an id. */
   | "snapshot"
+  /** A migration of this shell: its machine's name, or the beginning of its id. */
+  | "migration"
   /** A family, or a command of the family before it. */
   | "command"
   /** The name of a variable of the session. */

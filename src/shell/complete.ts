@@ -98,6 +98,8 @@ async function values(
       return files(line.last, parts);
     case "snapshot":
       return fleet.snapshots.names;
+    case "migration":
+      return fleet.migrations.names;
     case "variable":
       return [...session.variables.keys()].filter((name) => /^[A-Za-z_]/.test(name));
     case "command": {

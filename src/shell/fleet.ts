@@ -14,9 +14,17 @@ import {
 import type { DiskSpec } from "./command.ts";
 import { checkShareable } from "./disk-use.ts";
 import { EventRing } from "./event-ring.ts";
+import { Migrations } from "./migrations.ts";
 import { StoreMount } from "./store-mount.ts";
 import { Vm, type VmServices } from "./vm.ts";
-import { closeAll, diskPart, type MadeMachine, openParts, type VmSpec } from "./vm-parts.ts";
+import {
+  closeAll,
+  type DiskPart,
+  diskPart,
+  type MadeMachine,
+  openParts,
+  type VmSpec,
+} from "./vm-parts.ts";
 import { thereAre } from "./wording.ts";
 import type { World } from "./world.ts";
 
@@ -37,6 +45,16 @@ export interface AdoptedMachine {
   readonly disks: readonly BlockBackend[];
 }
 
+/** A name and room for a machine that is to come. */
+export interface Seat {
+  /** Throws "busy" for a disk that another machine writes to. */
+  checkDisks(disks: readonly DiskPart[]): void;
+  /** It is there. Once. */
+  enter(spec: VmSpec, made: MadeMachine): Vm;
+  /** It does not come. Does no harm once it has. */
+  release(): void;
+}
+
 /** A machine about to enter; `make` is called once nothing stands against it. */
 interface Entry extends Omit<MadeMachine, "machine"> {
   make(): Machine;
@@ -47,6 +65,7 @@ export class Fleet {
   readonly events: EventRing;
   /** The store of snapshots. */
   readonly snapshots: StoreMount;
+  readonly migrations: Migrations;
   readonly #world: World;
   /** Machines at a time. */
   readonly machinesMax: number;
@@ -66,6 +85,11 @@ export class Fleet {
       world,
       openHost: () => this.openHost(),
       adopt: (spec, make) => this.adopt(spec, make),
+    });
+    this.migrations = new Migrations({
+      world,
+      openHost: () => this.openHost(),
+      reserve: (name) => this.reserve(name),
     });
     this.#services = {
       world,
@@ -150,25 +174,57 @@ export class Fleet {
   async #enter(spec: VmSpec, prepare: () => Promise<Entry>): Promise<Vm> {
     const { name } = spec;
     this.#checkName(name);
-    if (this.#vms.size + this.#reserved.size >= this.machinesMax) {
-      const text = `there are ${this.machinesMax} machines: accepted are no more`;
-      throw new VmError("limit", `${text}; \`vm destroy\` makes room`);
-    }
-    this.#reserved.add(name);
+    const seat = this.#seat(name, null);
     try {
       const { disks, backends, make } = await prepare();
       try {
-        const vm = new Vm(spec, this.#services, { machine: make(), disks, backends });
-        this.#vms.set(name, vm);
-        this.events.add({ ticks: null, vm: name, kind: "created", detail: "" });
-        return vm;
+        return seat.enter(spec, { machine: make(), disks, backends });
       } catch (error) {
         await closeAll(backends);
         throw error;
       }
     } finally {
-      this.#reserved.delete(name);
+      seat.release();
     }
+  }
+
+  /**
+   * Keeps a name and room for a machine that is to come from elsewhere; one of that name that has
+   * left gives way to it. Throws "bad-argument" for a bad or taken name, "limit".
+   */
+  reserve(name: string): Seat {
+    const before = this.#vms.get(name) ?? null;
+    const hasLeft = before?.state === "terminated" && before.machine.reason === "migrated";
+    if (!hasLeft || this.#reserved.has(name)) this.#checkName(name);
+    return this.#seat(name, hasLeft ? before : null);
+  }
+
+  #seat(name: string, before: Vm | null): Seat {
+    const others = this.#vms.size + this.#reserved.size - (before === null ? 0 : 1);
+    if (others >= this.machinesMax) {
+      const text = `there are ${this.machinesMax} machines: accepted are no more`;
+      throw new VmError("limit", `${text}; \`vm destroy\` makes room`);
+    }
+    this.#reserved.add(name);
+    const release = () => {
+      this.#reserved.delete(name);
+    };
+    return {
+      checkDisks: (disks) =>
+        checkShareable(
+          disks,
+          this.vms.filter((vm) => vm !== before),
+        ),
+      enter: (spec, made) => {
+        const vm = new Vm(spec, this.#services, made);
+        if (before !== null) void before.destroy().catch(() => {});
+        this.#vms.set(name, vm);
+        this.events.add({ ticks: null, vm: name, kind: "created", detail: "" });
+        release();
+        return vm;
+      },
+      release,
+    };
   }
 
   #checkName(name: string): void {
@@ -234,6 +290,7 @@ export class Fleet {
 
   /** Ends every machine. Throws what the first one threw, once all are ended. */
   async dispose(): Promise<void> {
+    await this.migrations.close();
     const ends = await Promise.allSettled(this.vms.map(({ name }) => this.remove(name)));
     const [closed] = await Promise.allSettled([this.snapshots.close()]);
     const host = this.#opening === null ? null : await this.#opening.catch(() => null);

@@ -218,8 +218,9 @@ async function runInvocation(invocation: Invocation, world: World): Promise<numb
     return runRemote(connect, words, world);
   }
   const isRun = script === undefined && first === "run";
-  // `run` serves while its machine is there, and names the option in its own table
-  if (isRun && control !== undefined) words = [...words, `--control=${control}`];
+  const isServing = isRun || (script === undefined && first === "receive");
+  // these serve while their machines are there, and name the option in their own tables
+  if (isServing && control !== undefined) words = [...words, `--control=${control}`];
   const isAlone = isRun && !words.some((word) => word.startsWith("--control"));
   const parts = {
     world,

@@ -13,6 +13,8 @@ import { generalCommands } from "./commands/general.ts";
 import { guestCommands } from "./commands/guest.ts";
 import { hostCommands } from "./commands/host.ts";
 import { memoryFamily } from "./commands/memory.ts";
+import { migrateCommands } from "./commands/migrate.ts";
+import { receiveCommand } from "./commands/receive.ts";
 import { runAlone } from "./commands/run.ts";
 import { RunShape } from "./commands/run-result.ts";
 import { snapshotCommands } from "./commands/snapshot.ts";
@@ -24,6 +26,7 @@ import { vmWatchCommands } from "./commands/vm-watch.ts";
 /** Every command there is. */
 export const COMMANDS: readonly CommandSpec[] = [
   { ...runAlone, result: RunShape },
+  receiveCommand,
   ...guestCommands,
   ...vmCommands,
   ...vmGuestCommands,
@@ -33,6 +36,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...diskCommands,
   ...deviceCommands,
   ...snapshotCommands,
+  ...migrateCommands,
   ...memoryFamily,
   ...debugCommands,
   ...hostCommands,

@@ -154,6 +154,7 @@ export const FAMILIES: Readonly<Record<string, string>> = {
   disk: "disk images, and the disks of machines",
   device: "the devices of a machine",
   snapshot: "whole states of machines, kept in a store",
+  migrate: "live migration: machines that move to another process or host",
   memory: "a machine's RAM: where it is, who writes it, what is in it",
   debug: "registers, memory, breakpoints, traces, gdb",
   host: "what all machines of this process share",

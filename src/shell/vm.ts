@@ -330,6 +330,17 @@ export class Vm {
     });
   }
 
+  /** Its machine has moved to a successor in this process, which goes on under this name. */
+  async succeed(machine: Machine): Promise<void> {
+    const { machine: old } = this.#made;
+    this.#made = { ...this.#made, machine };
+    await this.gdb?.close();
+    this.#watch();
+    await this.#run?.catch(() => {}); // that of the old one, told that it was stopped
+    old.dispose();
+    this.begin();
+  }
+
   // ---- changing ----
 
   /** Refuses while something runs; says what to do. */

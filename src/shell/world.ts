@@ -12,7 +12,9 @@ import type {
   GdbPeer,
   Host,
   HostOptions,
+  LinkDoor,
   SnapshotStorePort,
+  StoreDirectory,
 } from "../index.ts";
 import type { SplitArguments } from "./call.ts";
 import type { AbortSignalLike } from "./command.ts";
@@ -118,6 +120,16 @@ export interface DiskShelf {
   ): Promise<void>;
   /** Throws VmError "bad-file" or "io". */
   resize(path: string, bytes: number): Promise<void>;
+  /** Throws VmError "io". */
+  remove(path: string): Promise<void>;
+}
+
+/** How links to other hosts are made. */
+export interface LinkChoices {
+  /** PEM text, for tls:// addresses. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** Plain bytes may leave this host. */
+  readonly isPlainAllowed?: boolean;
 }
 
 /** What this runs on. */
@@ -256,6 +268,10 @@ export interface World {
    * Throws "busy", "io", "bad-file", "not-found".
    */
   openStore(path: string, options?: { readonly create?: boolean }): Promise<SnapshotStorePort>;
+  /** Links to other hosts. Throws VmError "bad-argument" for certificates that are none. */
+  openLinks(choices: LinkChoices): LinkDoor;
+  /** A folder in which migrations keep what is decided. Throws "busy", "io". */
+  openState(path: string): Promise<StoreDirectory>;
   readonly disks: DiskShelf;
   readonly guests: GuestShelf;
   readonly environment: Environment;

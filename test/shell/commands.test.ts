@@ -41,7 +41,7 @@ async function runExample(spec: CommandSpec, isJson: boolean) {
     const status = await shell.run(isJson ? `${example} --json` : example);
     return { status, ...shell.said };
   } finally {
-    await shell.fleet.dispose();
+    await shell.dispose();
   }
 }
 

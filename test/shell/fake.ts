@@ -12,6 +12,7 @@ import {
   Host,
   MemoryBackend,
   MemoryDirectory,
+  nodeLinks,
   SnapshotStore,
   VmError,
 } from "../../src/node.ts";
@@ -83,6 +84,7 @@ function fakeFiles(files: Files): Partial<World> {
         resized.set(read(path).subarray(0, bytes));
         files.set(path, resized);
       },
+      remove: async (path) => void files.delete(path),
     },
     writeFile: async (path, bytes) => void files.set(path, bytes),
     openWriter: async (path) => {
@@ -140,8 +142,20 @@ function fakeStores(): World["openStore"] {
   };
 }
 
+/** Links of this host; `names` are addresses that stand for others. */
+function fakeLinks(names: ReadonlyMap<string, string>): World["openLinks"] {
+  return (choices) => {
+    const door = nodeLinks(choices);
+    return { ...door, dial: (address) => door.dial(names.get(address) ?? address) };
+  };
+}
+
 /** A world of guests and `files`, by absolute path; nobody types. */
-export function fakeWorld(files: Files = new Map(), said: Said = spoken()): World {
+export function fakeWorld(
+  files: Files = new Map(),
+  said: Said = spoken(),
+  names: ReadonlyMap<string, string> = new Map(),
+): World {
   const platform = nodePlatform();
   const world: Partial<World> = {
     ...fakeFiles(files),
@@ -155,6 +169,8 @@ export function fakeWorld(files: Files = new Map(), said: Said = spoken()): Worl
     print: (text) => void (said.out += text),
     guests: fakeGuests,
     openStore: fakeStores(),
+    openLinks: fakeLinks(names),
+    openState: async (path) => new MemoryDirectory(path),
     environment: { engine: "fake 1", platform: "none", cores: 2, memoryBytes: 1 << 30 },
     createHost: (options) => Host.create({ arenaBytes: 1 << 30, ...options }),
     listenTcp: async ({ port }) => ({ port: port === 0 ? 1025 : port, close: async () => {} }),

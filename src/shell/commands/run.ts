@@ -26,7 +26,7 @@ import type { RunShape } from "./run-result.ts";
 /** Exit status when --max-instructions ran out (as timeout(1) says it). */
 const STATUS_BUDGET = 124;
 /** Exit status when whoever read our output went away (128 + SIGPIPE). */
-const STATUS_PIPE = 141;
+export const STATUS_PIPE = 141;
 /** Piped input is read before the machine starts: to its end, or until none came for this long. */
 const READ_AHEAD_MS = 200;
 /** Input that keeps trickling in is not waited for longer than this. */
@@ -63,7 +63,7 @@ function clockFor(call: Call): ClockKind {
 }
 
 /** Status and, for people, why a run that the guest did not end was over. */
-function statusOf(result: RunResult): { status: number; text?: string } {
+export function statusOf(result: RunResult): { status: number; text?: string } {
   const clamp = (code: number) => (code === 0 ? 0 : Math.min(255, Math.max(1, code)));
   switch (result.kind) {
     case "poweroff":
@@ -114,8 +114,13 @@ function readAhead(world: Call["world"]): { more(): void; end(): void; isOver: P
   return { more, end, isOver };
 }
 
-/** Connects console and streams. Returns what undoes it. */
-async function connect(machine: Machine, call: Call, onLeave: (status: number) => void) {
+/** Connects console and streams. Returns what undoes it; `onLeave` has an exit status. */
+export async function connect(
+  machine: Machine,
+  call: Call,
+  onLeave: (status: number) => void,
+  { isReadingAhead = true, isListening = true } = {},
+) {
   const { streams, world } = call;
   const endOutput = machine.console.onOutput(holdWhenBlocked(machine, streams));
   streams.onBroken(() => onLeave(STATUS_PIPE));
@@ -130,7 +135,8 @@ async function connect(machine: Machine, call: Call, onLeave: (status: number) =
     after: world.after,
   });
   const ahead = readAhead(world);
-  const endInput = streams.listen((bytes) => {
+  const listen: typeof streams.listen = isListening ? streams.listen : () => () => {};
+  const endInput = listen((bytes) => {
     if (bytes === null) {
       machine.console.closeInput();
       ahead.end();
@@ -141,7 +147,7 @@ async function connect(machine: Machine, call: Call, onLeave: (status: number) =
     throttle.check();
     ahead.more();
   });
-  if (!streams.isTerminal) await ahead.isOver;
+  if (!streams.isTerminal && isReadingAhead) await ahead.isOver;
   ahead.end();
   return () => {
     throttle.end();
