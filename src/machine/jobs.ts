@@ -9,7 +9,14 @@
 import { VmError } from "../errors.ts";
 
 /** Long work about a machine. */
-export const JOB_KINDS = ["snapshot", "checkpoint", "suspend", "restore", "migration"] as const;
+export const JOB_KINDS = [
+  "snapshot",
+  "checkpoint",
+  "suspend",
+  "restore",
+  "migration",
+  "postcopy",
+] as const;
 
 /** One of JOB_KINDS. */
 export type JobKind = (typeof JOB_KINDS)[number];
@@ -50,11 +57,14 @@ const WHILE_WRITTEN: Record<JobOperation, JobRule> = {
   suspend: QUEUED,
   restore: QUEUED,
   migration: QUEUED,
+  postcopy: QUEUED,
 };
 
 const LEAVING = refused("its state is just being put away");
 const CHANGING = refused("it is just being made what it was");
 const MOVING = refused("it moves to another host, which has part of it already");
+
+const REMOTE = refused("some of its pages are still at the host that it came from");
 
 /** Everything that is asked for during `kind`, but for what changes no state. */
 function during(rule: JobRule): Record<JobOperation, JobRule> {
@@ -76,6 +86,7 @@ const TABLE: Record<JobKind, Record<JobOperation, JobRule>> = {
     checkpoint: QUEUED,
     suspend: QUEUED,
   },
+  postcopy: { ...during(REMOTE), pause: ALLOWED, resume: ALLOWED },
 };
 
 /** What becomes of an operation while a job is under way. */

@@ -23,7 +23,7 @@ import { type ExecOptions, type ExecWay, GuestExec, type WaitOptions } from "./e
 import type { ExecResult } from "./exec-result.ts";
 import { checkFork, type ForkOptions } from "./fork.ts";
 import type { HostServices } from "./host.ts";
-import { JobDesk } from "./jobs.ts";
+import { JobDesk, type JobOperation } from "./jobs.ts";
 import type { MachineEvents, MachineStats, RunBudget } from "./machine-facts.ts";
 import type { LastingParts } from "./make-runner.ts";
 import { Mover } from "./mover.ts";
@@ -442,6 +442,11 @@ export class Machine {
     throw new VmError("bad-state", `${this.name} is ${this.state}: only a booted one ${what}`);
   }
 
+  /** Throws "busy" while some of its pages are at another host. */
+  #needWhole(operation: JobOperation): void {
+    if (this.jobs.current?.kind === "postcopy") this.jobs.check(operation);
+  }
+
   /** As it is, or on its way to another host. */
   #needSource(what: string): void {
     if (this.state === "migration-source") this.#needBoundary(what);
@@ -455,6 +460,7 @@ export class Machine {
    */
   capture(options: CaptureOptions = {}): MachineCapture {
     this.#needSource("is captured");
+    this.#needWhole("snapshot");
     return this.#copier.capture(options);
   }
 
@@ -491,6 +497,7 @@ export class Machine {
   async fork(count = 1, options: ForkOptions = {}): Promise<Machine[]> {
     checkFork(count, options);
     this.#needGuest("is forked");
+    this.#needWhole("fork");
     this.#host.needRoom(count);
     return this.#copier.fork(count, options);
   }

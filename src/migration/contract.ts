@@ -27,6 +27,8 @@ export const STATUSES = [
   "setup",
   "active",
   "device",
+  "postcopy-active",
+  "postcopy-paused",
   "in-doubt",
   "completed",
   "cancelled",
@@ -37,7 +39,7 @@ export const STATUSES = [
 export type Status = (typeof STATUSES)[number];
 
 /** What is done about a guest that changes memory faster than the link takes it. */
-export const POLICIES = ["throttle", "cancel", "force"] as const;
+export const POLICIES = ["throttle", "postcopy", "cancel", "force"] as const;
 
 /** One of POLICIES. */
 export type Policy = (typeof POLICIES)[number];
@@ -99,6 +101,8 @@ export interface MigrationProgress {
     /** Pages sent as deltas; compressed. */
     readonly delta: number;
     readonly lz4: number;
+    /** Under post-copy: times that the guest had to wait for a page. */
+    readonly postcopyRequests: number;
   };
   readonly disk: { readonly transferred: number };
   /** What the guest is kept from, per cent; 0 when it runs freely. */

@@ -37,6 +37,7 @@ export class Convergence {
   #policy: Policy = "throttle";
   #timeoutMs = 30_000;
   #isForced = false;
+  #isPostcopy = false;
   #capBefore: number | null = null;
   #throttle = 0;
 
@@ -96,12 +97,27 @@ export class Convergence {
     this.#isForced = true;
   }
 
+  /** True when the rest is to follow behind the switch-over. */
+  get isPostcopy(): boolean {
+    return this.#isPostcopy;
+  }
+
+  /** Switches over at the end of this round; what is left then follows. */
+  postcopy(): void {
+    this.#isPostcopy = true;
+  }
+
   /** True when it is time to switch over. Throws "timeout" where the policy gives up. */
   isTime({ expectedMs, totalMs, attempts, pages }: Standing): boolean {
     if (this.#isForced || expectedMs <= this.#limitMs) return true;
+    if (this.#isPostcopy && attempts < SWITCHES_MAX) return true;
     if (totalMs < this.#timeoutMs && attempts < SWITCHES_MAX) return false;
     if (this.#policy === "force") {
       this.#isForced = true;
+      return true;
+    }
+    if (this.#policy === "postcopy" && attempts < SWITCHES_MAX) {
+      this.#isPostcopy = true;
       return true;
     }
     if (this.#policy === "cancel" || attempts >= SWITCHES_MAX) {

@@ -3,7 +3,8 @@
  * machine, what else it is, and the sum over its pages.
  *
  * Used by source.ts, target.ts.
- * Holds   one SHA-256 is over all of it: snapshot/store/container.ts.
+ * Holds   under post-copy it also says which pages stay behind: the sum is over the others. One
+ *         SHA-256 is over all of it: snapshot/store/container.ts.
  */
 import { z } from "zod";
 import { VmError } from "../errors.ts";
@@ -11,6 +12,8 @@ import type { Section } from "../machine/capture.ts";
 import { decodeContainer, encodeContainer } from "../snapshot/store/container.ts";
 
 const NAME = "migration";
+/** A bit for each page that is not there: page-bits.ts. */
+const REMOTE = "migration-remote";
 const VERSION = 1;
 const HASH_BYTES = 16;
 
@@ -23,16 +26,20 @@ export interface LastFacts {
   readonly isPaused: boolean;
   /** Of page-hashes.ts. */
   readonly sum: Uint8Array;
+  /** A bit for each page that stays behind; null without post-copy. */
+  readonly remote: Uint8Array | null;
 }
 
 /** The message's body. */
 export function encodeLast(sections: readonly Section[], facts: LastFacts): Uint8Array {
-  const { wallMs, isPaused, sum } = facts;
+  const { wallMs, isPaused, sum, remote } = facts;
   const json = new TextEncoder().encode(JSON.stringify({ wallMs, isPaused }));
   const bytes = new Uint8Array(HASH_BYTES + json.length);
   bytes.set(sum);
   bytes.set(json, HASH_BYTES);
-  return encodeContainer("MIGR", [...sections, { name: NAME, version: VERSION, bytes }]);
+  const own: Section[] = [{ name: NAME, version: VERSION, bytes }];
+  if (remote !== null) own.push({ name: REMOTE, version: VERSION, bytes: remote });
+  return encodeContainer("MIGR", [...sections, ...own]);
 }
 
 /** What a body says. Throws "bad-file", "bad-section". */
@@ -50,6 +57,11 @@ export function decodeLast(body: Uint8Array): { sections: Section[]; facts: Last
   }
   const checked = Facts.safeParse(value);
   if (!checked.success) throw new VmError("bad-section", `section "${NAME}" is wrong`);
-  const sections = all.filter((one) => one !== own).map((one) => ({ ...one }));
-  return { sections, facts: { ...checked.data, sum: own.bytes.slice(0, HASH_BYTES) } };
+  const remote = all.find(({ name }) => name === REMOTE);
+  if (remote !== undefined && remote.version !== VERSION) {
+    throw new VmError("bad-section", `section "${REMOTE}" is of a later version`);
+  }
+  const sections = all.filter((one) => one !== own && one !== remote).map((one) => ({ ...one }));
+  const sum = own.bytes.slice(0, HASH_BYTES);
+  return { sections, facts: { ...checked.data, sum, remote: remote?.bytes.slice() ?? null } };
 }

@@ -238,7 +238,7 @@ export class MigrationManager {
 
   #receive(line: Line, greeting: Greeting): void {
     const { arrive = () => ({}), arrived } = this.#options;
-    const session = new TargetSession(
+    const session: TargetSession = new TargetSession(
       {
         platform: this.#platform,
         door: this.#options.door,
@@ -249,7 +249,7 @@ export class MigrationManager {
         arrived: arrived ?? ((machine) => void machine.run().catch(() => {})),
         promise: (frames) => this.#promise(frames),
         ancestors: this.#ancestors,
-        forget: (one) => this.#forget(one),
+        forget: () => this.#forget(session),
       },
       line,
       greeting,

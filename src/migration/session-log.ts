@@ -29,6 +29,7 @@ export interface LiveCounts {
   readonly diskBytes: number;
   readonly throttle: number;
   readonly expectedMs: number | null;
+  readonly requests: number;
 }
 
 /** The times of one session. */
@@ -37,6 +38,7 @@ export class SessionLog {
   readonly #beganMs: number;
   #phase: Phase = "init";
   #isInDoubt = false;
+  #postcopy: "active" | "paused" | null = null;
   #result: MigrationResult | null = null;
   #setupMs: number | null = null;
   #totalMs: number | null = null;
@@ -64,6 +66,7 @@ export class SessionLog {
       return "failed";
     }
     if (this.#isInDoubt) return "in-doubt";
+    if (this.#postcopy !== null) return `postcopy-${this.#postcopy}`;
     if (this.#phase === "init") return "setup";
     return this.#phase === "copy-memory" ? "active" : "device";
   }
@@ -90,6 +93,11 @@ export class SessionLog {
 
   doubt(isInDoubt: boolean): void {
     this.#isInDoubt = isInDoubt;
+  }
+
+  /** It runs at the target, and pages are still at the source; null: no more. */
+  postcopy(how: "active" | "paused" | null): void {
+    this.#postcopy = how;
   }
 
   /** A round begins, with so many pages. */
@@ -150,6 +158,7 @@ export class SessionLog {
         pageBytes: PAGE_BYTES,
         delta: counts.delta,
         lz4: counts.lz4,
+        postcopyRequests: counts.requests,
       },
       disk: { transferred: counts.diskBytes },
       throttlePercent: counts.throttle,

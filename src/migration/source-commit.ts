@@ -15,7 +15,7 @@
 import { VmError } from "../errors.ts";
 import type { Platform } from "../platform/contract.ts";
 import type { Line } from "./call.ts";
-import type { DataSink, Message } from "./channel.ts";
+import type { Channel, DataSink, Message } from "./channel.ts";
 import type { JournalRecord, RecordKind, SessionJournal } from "./journal.ts";
 import { decodeJson, encodeJson } from "./messages.ts";
 
@@ -89,6 +89,7 @@ export class SourceCommit {
     });
     if (this.#verdict !== "open") void this.#tell();
     this.#wake();
+    this.onLink();
   }
 
   message({ name, fence, body }: Message): void {
@@ -112,6 +113,11 @@ export class SourceCommit {
       case "have":
         this.onRound(name, body);
         break;
+      case "fetch":
+      case "missing":
+      case "complete":
+        this.onPages(name, body);
+        break;
       default:
         throw new VmError("bad-file", `the target sent ${name}`);
     }
@@ -130,6 +136,16 @@ export class SourceCommit {
   /** Messages that are about pages: the session's. */
   onRound: (name: "roundAck" | "have", body: Uint8Array) => void = () => {};
 
+  /** Under post-copy. */
+  onPages: (name: "fetch" | "missing" | "complete", body: Uint8Array) => void = () => {};
+  /** A link has come, or gone. */
+  onLink: () => void = () => {};
+
+  /** To the target; null while there is no link. */
+  get channel(): Channel | null {
+    return this.#line?.channel ?? null;
+  }
+
   begin(message: Message): DataSink {
     throw new VmError("bad-file", `the target sent ${message.name}`);
   }
@@ -137,6 +153,7 @@ export class SourceCommit {
   #closed(line: Line, why: string): void {
     if (this.#line !== line) return; // another one took its place
     this.#line = null;
+    this.onLink();
     if (this.#why === NO_REASON) this.#why = why; // a refusal says more
     this.#onWord("closed", this.fence, why);
   }
@@ -296,14 +313,15 @@ export class SourceCommit {
   /** Waits, then calls unless the target has. */
   async #connect(ms: number): Promise<void> {
     await this.#after(ms);
+    await this.connect().catch(() => {}); // tried again
+  }
+
+  /** Calls the target unless there is a link. Rejects with "io" and what a refusal says. */
+  async connect(): Promise<void> {
     if (this.#line !== null || this.#isClosed) return;
-    try {
-      const line = await this.#owner.dial();
-      if (this.#isClosed || this.#line !== null) line.channel.close("there is another link");
-      else this.attach(line);
-    } catch {
-      // tried again
-    }
+    const line = await this.#owner.dial();
+    if (this.#isClosed || this.#line !== null) line.channel.close("there is another link");
+    else this.attach(line);
   }
 
   /** The operator's decision: the machine is taken whatever the target does. */

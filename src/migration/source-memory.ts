@@ -69,12 +69,16 @@ export interface PageSenderParts {
   readonly codec: PageCodec;
   readonly bandwidth: Bandwidth;
   readonly ramPages: number;
+  /** Where it is counted; by default anew. */
+  readonly counts?: MemoryCounts;
+  /** The target has none of the pages, and takes them for absent, not for zeros. */
+  readonly isAbsent?: boolean;
 }
 
 /** Sends the pages of one machine. */
 export class PageSender {
   readonly hashes: PageHashes;
-  readonly counts: MemoryCounts = { bytes: 0, normal: 0, zero: 0, same: 0, delta: 0, lz4: 0 };
+  readonly counts: MemoryCounts;
   readonly #parts: PageSenderParts;
   readonly #zeroHash: Uint32Array;
   readonly #writer = new EntryWriter();
@@ -88,6 +92,7 @@ export class PageSender {
 
   constructor(parts: PageSenderParts) {
     this.#parts = parts;
+    this.counts = parts.counts ?? { bytes: 0, normal: 0, zero: 0, same: 0, delta: 0, lz4: 0 };
     this.hashes = new PageHashes(parts.ramPages);
     const hash = parts.codec.hash(new Uint8Array(PAGE_BYTES)).slice();
     this.#zeroHash = new Uint32Array(hash.buffer);
@@ -144,7 +149,7 @@ export class PageSender {
   }
 
   #addZero(page: number): void {
-    if (!this.hashes.has(page)) return; // the target's is zero already
+    if (!this.hashes.has(page) && this.#parts.isAbsent !== true) return; // the target's is zero
     this.hashes.clear(page);
     this.counts.zero++;
     if (this.#writer.extendZeros(page)) return;

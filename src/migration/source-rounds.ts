@@ -54,6 +54,8 @@ export class SourceRounds {
   readonly #blocks: BlockSender;
   readonly #dirty: DirtyLog;
   #last: MachineCapture | null = null;
+  /** Pages that the target has not, though they were taken from the log. */
+  #left: Uint32Array = new Uint32Array(0);
   #sending = 0;
   #round = 0;
 
@@ -125,11 +127,11 @@ export class SourceRounds {
 
   /** Sends what changed since the last round; the capture is the last one from then on. */
   async send(capture: MachineCapture): Promise<number> {
-    const { log, downtime, ways, check } = this.#parts;
-    const [sender, blocks] = [this.#pages, this.#blocks];
+    const { log, downtime, check } = this.#parts;
+    const sender = this.#pages;
     const before = this.#last;
     try {
-      const taken = gather(this.#dirty.take());
+      const taken = this.#take();
       const pages = before === null ? gather(capture.root.pages()) : taken;
       this.#round++;
       log.round(pages.length);
@@ -138,9 +140,7 @@ export class SourceRounds {
       const bytesBefore = sender.counts.bytes;
       await sender.send(capture.root, before?.root ?? null, pages, check);
       downtime.tellRound(pages.length, sender.counts.bytes - bytesBefore);
-      for (const [slot, disk] of capture.disks.entries()) {
-        if (ways[slot] === "carried") await blocks.send(slot, disk, before === null, check);
-      }
+      await this.#sendBlocks(capture);
       this.#sending = 0;
       this.#last = capture;
       before?.release();
@@ -149,6 +149,41 @@ export class SourceRounds {
       capture.release();
       throw error;
     }
+  }
+
+  async #sendBlocks(capture: MachineCapture): Promise<void> {
+    const { ways, check } = this.#parts;
+    const isFirst = this.#last === null;
+    for (const [slot, disk] of capture.disks.entries()) {
+      if (ways[slot] === "carried") await this.#blocks.send(slot, disk, isFirst, check);
+    }
+  }
+
+  /** What was written, and what an attempt at post-copy has left. */
+  #take(): Uint32Array {
+    const taken = gather(this.#dirty.take());
+    const left = this.#left;
+    this.#left = new Uint32Array(0);
+    return left.length === 0 ? taken : Uint32Array.from(new Set([...left, ...taken])).sort();
+  }
+
+  /**
+   * Of a guest that stands still: sends blocks of its disks, and no page. The pages that the target
+   * lacks, from the capture, which is the last one then; another round would send them.
+   */
+  async leave(capture: MachineCapture): Promise<Uint32Array> {
+    const before = this.#last;
+    try {
+      await this.#sendBlocks(capture);
+    } catch (error) {
+      capture.release();
+      throw error;
+    }
+    this.#left = this.#take();
+    for (const page of this.#left) this.#pages.hashes.clear(page);
+    this.#last = capture;
+    before?.release();
+    return this.#left;
   }
 
   #offer({ root }: MachineCapture, pages: Uint32Array): Promise<void> {

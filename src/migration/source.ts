@@ -10,6 +10,7 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { PageCodec } from "../core/page-codec.ts";
 import { VmError } from "../errors.ts";
+import type { MachineCapture } from "../machine/capture.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Platform } from "../platform/contract.ts";
 import type { LinkDoor } from "../platform/link.ts";
@@ -29,6 +30,7 @@ import { drawId, lineageOf } from "./ids.ts";
 import type { MigrationJournal, SessionJournal } from "./journal.ts";
 import { encodeLast } from "./last-section.ts";
 import type { JsonMessage } from "./messages.ts";
+import { PageServer } from "./postcopy-source.ts";
 import { SessionLog, updatesOf } from "./session-log.ts";
 import { SourceCommit, type TargetWord, type Verdict } from "./source-commit.ts";
 import { asked, bringAll, waysOf } from "./source-init.ts";
@@ -75,6 +77,9 @@ export class SourceSession implements MigrationSession {
   #commit: SourceCommit | null = null;
   #channel: Line["channel"] | null = null;
   #rounds: SourceRounds | null = null;
+  /** Of what stays behind, under post-copy. */
+  #server: PageServer | null = null;
+  #codec: PageCodec | null = null;
   #cancelled: string | null = null;
   #onCancel: (reason: string) => void = () => {};
 
@@ -131,7 +136,7 @@ export class SourceSession implements MigrationSession {
     const { sending, dirty } = rounds?.remaining ?? { sending: 0, dirty: 0 };
     return this.#log.progress({
       transferred: counts?.bytes ?? 0,
-      remaining: (sending + dirty) * PAGE_BYTES,
+      remaining: (this.#server?.missing.count ?? sending + dirty) * PAGE_BYTES,
       total: this.machine.config.memoryBytes,
       duplicate: (counts?.zero ?? 0) + (counts?.same ?? 0),
       normal: (counts?.normal ?? 0) + (counts?.delta ?? 0) + (counts?.lz4 ?? 0),
@@ -142,6 +147,7 @@ export class SourceSession implements MigrationSession {
       diskBytes: rounds?.diskBytes ?? 0,
       throttle: this.convergence.throttlePercent,
       expectedMs: this.#log.phase === "init" ? null : this.#downtime.predict(dirty, 0),
+      requests: this.#server?.requests ?? 0,
     });
   }
 
@@ -196,6 +202,21 @@ export class SourceSession implements MigrationSession {
       throw new VmError("bad-state", `${this.name} was not handed over: there is nothing to take`);
     }
     this.#commit.takeByForce();
+    this.#server?.take();
+  }
+
+  /**
+   * Under post-copy, when the link was lost: calls the target again. `isAbandoning`: the target is
+   * known to be dead, and the machine goes on here from where it was switched over; what it did
+   * since is lost. Throws "bad-state", "io".
+   */
+  async recover({ isAbandoning = false } = {}): Promise<void> {
+    if (this.status !== "postcopy-paused") {
+      const text = `the migration of ${this.name} is ${this.status}`;
+      throw new VmError("bad-state", `${text}: only one that is postcopy-paused is recovered`);
+    }
+    if (isAbandoning) this.takeByForce();
+    else await (this.#commit as SourceCommit).connect();
   }
 
   /** The target calls. */
@@ -298,6 +319,7 @@ export class SourceSession implements MigrationSession {
     const { channel } = line;
     this.#channel = channel;
     const commit = this.#commit;
+    this.#codec = codec;
     this.#rounds = new SourceRounds({
       ...{ platform, machine, channel, commit, codec, bandwidth, isOffering },
       ...{ ways: this.#ways, downtime: this.#downtime, log: this.#log, check: this.#check },
@@ -368,6 +390,7 @@ export class SourceSession implements MigrationSession {
         this.#downtime.tellAttempt(expectedMs, ms);
       }
     }
+    this.#server = null;
     if (commit.verdict === "aborted") {
       if (!(await commit.isDiscarded())) throw new VmError("io", "the link to the target is over");
       commit.reopen();
@@ -384,20 +407,41 @@ export class SourceSession implements MigrationSession {
     const { isPaused } = machine.mover;
     const capture = await rounds.capture();
     const { sections, wallMs } = capture;
-    await rounds.send(capture);
-    const { limitMs, isForced } = this.convergence;
+    const { limitMs, isForced, isPostcopy } = this.convergence;
+    const remote = isPostcopy ? await this.#leave(rounds, capture) : null;
+    if (!isPostcopy) await rounds.send(capture);
     const leftMs = () => limitMs - (platform.monotonicMs() - beganMs);
     if (leftMs() <= this.#downtime.commitMs && !isForced) return "over";
     this.#check();
     commit.fence++;
     const { fence } = commit;
     const sum = rounds.sum();
-    const body = encodeLast(sections, { wallMs, isPaused, sum });
+    const body = encodeLast(sections, { wallMs, isPaused, sum, remote });
     commit.pending();
     const answer = commit.word(["ready", "refuse"]);
     await (this.#channel as Line["channel"]).send("sections", body, { fence });
     const ms = isForced ? null : Math.max(0, leftMs() - this.#downtime.commitMs);
     return this.#inTime(answer, ms);
+  }
+
+  /** What changed stays here: the bits of its pages; null when there are none. */
+  async #leave(rounds: SourceRounds, capture: MachineCapture): Promise<Uint8Array | null> {
+    const commit = this.#commit as SourceCommit;
+    const left = await rounds.leave(capture);
+    if (left.length === 0) return null;
+    const { ramPages } = this.machine.config;
+    const server = new PageServer(
+      {
+        ...{ root: capture.root, ramPages, codec: this.#codec as PageCodec },
+        ...{ bandwidth: this.bandwidth, counts: rounds.counts, channel: () => commit.channel },
+        paused: (isPaused) => this.#log.postcopy(isPaused ? "paused" : "active"),
+      },
+      left,
+    );
+    this.#server = server;
+    commit.onPages = (name, body) => server.message(name, body);
+    commit.onLink = () => server.linkChanged();
+    return server.missing.bytes.slice();
   }
 
   /** What the target says, unless it takes too long or somebody cancels. */
@@ -424,9 +468,14 @@ export class SourceSession implements MigrationSession {
     const commit = this.#commit as SourceCommit;
     const { machine } = this;
     this.#log.enter("resume-target");
-    const outcome = await commit.untilTaken();
+    let outcome = await commit.untilTaken();
+    if (outcome === "done") this.#log.resumed();
+    if (outcome === "done" && this.#server !== null) {
+      const end = await this.#server.run();
+      this.#log.postcopy(null);
+      if (end === "taken") outcome = end;
+    }
     if (outcome === "done") {
-      this.#log.resumed();
       this.#log.enter("cleanup");
       if (!machine.isDisposed && machine.state !== "terminated") machine.terminate("migrated");
       machine.mover.goOn(); // another life may begin here

@@ -34,7 +34,7 @@ export class PageReceiver {
   /** Bytes of pages that have come. */
   bytes = 0;
   readonly #view: MachineView;
-  readonly #codec: PageCodec;
+  readonly codec: PageCodec;
   readonly #scratch = new Uint8Array(PAGE_BYTES);
   readonly #page = new Uint8Array(PAGE_BYTES);
 
@@ -44,7 +44,7 @@ export class PageReceiver {
   constructor(view: MachineView, codec: PageCodec, hasOffers: boolean) {
     this.#view = view;
     this.hasOffers = hasOffers;
-    this.#codec = codec;
+    this.codec = codec;
     this.hashes = new PageHashes(view.ramPages);
   }
 
@@ -78,7 +78,7 @@ export class PageReceiver {
     if (!this.hasOffers) {
       throw new VmError("bad-file", "the source offered pages: nothing is here that they could be");
     }
-    return takeOffer(body, this.#view, this.#codec.hashKey, this.hashes);
+    return takeOffer(body, this.#view, this.codec.hashKey, this.hashes);
   }
 
   /** Of an ancestor's pages those that were neither offered nor sent are zeros. */
@@ -114,12 +114,12 @@ export class PageReceiver {
     const data = this.#scratch.subarray(0, entry.length);
     const page = this.#page;
     if (entry.kind === KIND_LZ4) {
-      if (!this.#codec.decompress(data, page)) this.#refuse(entry.page, "does not decompress");
+      if (!this.codec.decompress(data, page)) this.#refuse(entry.page, "does not decompress");
     } else {
       if (!this.#view.memory.read(RAM_BASE + entry.page * PAGE_BYTES, page)) {
         this.#refuse(entry.page, "is not here");
       }
-      if (!this.#codec.applyDelta(page, data)) this.#refuse(entry.page, "has a delta that is none");
+      if (!this.codec.applyDelta(page, data)) this.#refuse(entry.page, "has a delta that is none");
     }
     this.#write(entry.page, 0, page);
   }
@@ -135,7 +135,7 @@ export class PageReceiver {
     const places = new Uint32Array(SURVEY_PAGES);
     let count = 0;
     const survey = () => {
-      const { addresses, hashes } = root.survey(asked.subarray(0, count), this.#codec.hashKey);
+      const { addresses, hashes } = root.survey(asked.subarray(0, count), this.codec.hashKey);
       for (let index = 0; index < count; index++) {
         const [page, at] = [asked[index], places[index]];
         const isSame = (lane: number) => hashes[index * 4 + lane] === words[at + lane];

@@ -11,70 +11,29 @@
  *       ▲                             └──ABORT──► "discarded", DISCARDED ──┐
  *       └──────────────────────────────────────────────────────────────────┘
  */
-import { hexToBytes } from "@noble/hashes/utils.js";
-import { PageCodec } from "../core/page-codec.ts";
-import type { BlockBackend } from "../device/block/contract.ts";
-import { ReadOnlyBackend } from "../device/block/read-only.ts";
 import { VmError } from "../errors.ts";
-import { checkShape } from "../machine/adopt.ts";
-import { configOf, emptyDisk } from "../machine/fork.ts";
-import type { Host } from "../machine/host.ts";
+import type { Job } from "../machine/jobs.ts";
 import type { Machine } from "../machine/machine.ts";
-import type { Platform } from "../platform/contract.ts";
-import type { LinkDoor } from "../platform/link.ts";
-import type { Ancestors } from "./ancestors.ts";
 import { call, type Greeting, type Line } from "./call.ts";
 import type { DataSink, Message, Receiver } from "./channel.ts";
-import type {
-  Arrival,
-  ArrivalParts,
-  MigrationProgress,
-  MigrationResult,
-  MigrationSession,
-} from "./contract.ts";
-import { BlockReceiver } from "./disks.ts";
+import type { MigrationProgress, MigrationResult, MigrationSession } from "./contract.ts";
 import { setLineage } from "./ids.ts";
-import type { MigrationJournal, RecordKind, SessionJournal } from "./journal.ts";
+import type { RecordKind, SessionJournal } from "./journal.ts";
 import { decodeLast, type LastFacts } from "./last-section.ts";
 import { decodeJson, encodeJson, type InitFacts, initFacts, type JsonMessage } from "./messages.ts";
+import { fetchBody, type RemoteOwner, RemotePages } from "./postcopy-target.ts";
 import { SessionLog, updatesOf } from "./session-log.ts";
-import { PageReceiver } from "./target-memory.ts";
+import { dismantle, type Incoming, makeIncoming, type TargetParts } from "./target-init.ts";
 
 /** First and longest wait before the source is asked again. */
 const RETRY_MS = 50;
 const RETRY_MS_MAX = 5_000;
 const PAGE_BYTES = 4096;
-
-/** What a session is begun with. */
-export interface TargetParts {
-  readonly platform: Platform;
-  readonly door: LinkDoor;
-  readonly host: Host;
-  readonly journal: MigrationJournal;
-  /** Where this end is called. */
-  readonly address: string;
-  /** What there is for the machine. Throws, or rejects, to refuse it. */
-  readonly arrive: (arrival: Arrival) => Promise<ArrivalParts> | ArrivalParts;
-  /** It is here, and runs or is paused as it was. */
-  readonly arrived: (machine: Machine, session: MigrationSession) => void;
-  /** Frames that the host is to keep for it. Throws "no-memory"; the answer gives them back. */
-  readonly promise: (frames: number) => () => void;
-  readonly ancestors: Ancestors;
-  readonly forget: (session: TargetSession) => void;
-}
+/** After so long pages for which there was no frame are asked for again. */
+const SHORT_MS = 100;
 
 /** What of the machine is decided. */
 type Standing = "receiving" | "prepared" | "owned" | "discarded";
-
-interface Incoming {
-  readonly machine: Machine;
-  readonly facts: InitFacts;
-  readonly pages: PageReceiver;
-  readonly blocks: BlockReceiver;
-  readonly backends: readonly BlockBackend[];
-  readonly unpromise: () => void;
-  readonly given: ArrivalParts;
-}
 
 /** The end that a machine arrives at. */
 export class TargetSession implements MigrationSession, Receiver {
@@ -93,6 +52,9 @@ export class TargetSession implements MigrationSession, Receiver {
   #last: LastFacts | null = null;
   #incoming: Incoming | null = null;
   #journal: SessionJournal | null = null;
+  /** What stayed at the source, under post-copy; null once all is here. */
+  #remote: RemotePages | null = null;
+  #job: Job | null = null;
   #rounds = 0;
   #result: MigrationResult | null = null;
   #end: (result: MigrationResult) => void = () => {};
@@ -154,9 +116,10 @@ export class TargetSession implements MigrationSession, Receiver {
 
   get progress(): MigrationProgress {
     const incoming = this.#incoming;
+    const remote = this.#remote;
     return this.#log.progress({
-      transferred: incoming?.pages.bytes ?? 0,
-      remaining: 0,
+      transferred: (incoming?.pages.bytes ?? 0) + (remote?.bytes ?? 0),
+      remaining: (remote?.missing.count ?? 0) * PAGE_BYTES,
       total: incoming?.machine.config.memoryBytes ?? 0,
       duplicate: 0,
       normal: Math.floor((incoming?.pages.bytes ?? 0) / PAGE_BYTES),
@@ -167,6 +130,7 @@ export class TargetSession implements MigrationSession, Receiver {
       diskBytes: incoming?.blocks.bytes ?? 0,
       throttle: 0,
       expectedMs: null,
+      requests: remote?.faults ?? 0,
     });
   }
 
@@ -208,6 +172,9 @@ export class TargetSession implements MigrationSession, Receiver {
 
   begin({ name, body }: Message, dataBytes: number): DataSink {
     const incoming = this.#incoming;
+    if (name === "pages" && this.#standing === "owned" && this.#remote !== null) {
+      return this.#remote.begin(body, dataBytes);
+    }
     if (incoming === null || this.#standing !== "receiving") {
       throw new VmError("bad-file", `the source sent ${name} while nothing was to come`);
     }
@@ -218,7 +185,8 @@ export class TargetSession implements MigrationSession, Receiver {
   closed(why: string): void {
     this.#line = null;
     this.#turn = this.#turn.then(() => {
-      if (this.#standing === "prepared" || this.#standing === "owned") this.#ask();
+      if (this.#standing === "owned" && this.#remote !== null) this.#log.postcopy("paused");
+      else if (this.#standing === "prepared" || this.#standing === "owned") this.#ask();
       else if (this.#standing === "receiving") return this.#discard(`the link is over: ${why}`);
     });
   }
@@ -268,7 +236,13 @@ export class TargetSession implements MigrationSession, Receiver {
     if (this.#incoming !== null) throw new VmError("bad-file", "the source sent init twice");
     const { platform, journal, address } = this.#parts;
     const { session, secret, machine, address: source } = this.#greeting;
-    const incoming = await this.#make(facts);
+    const incoming = await makeIncoming(this.#parts, facts, {
+      session,
+      name: this.name,
+      shape: facts.shape,
+      disks: facts.disks,
+      peer: this.peer,
+    });
     try {
       this.#journal = await journal.begin({
         ...{ session, secret, machine, source, target: address },
@@ -282,53 +256,6 @@ export class TargetSession implements MigrationSession, Receiver {
     this.#incoming = incoming;
     this.#log.enter("copy-memory");
     await this.#say("accept", encodeJson("accept", { hasAncestor: incoming.pages.hasOffers }));
-  }
-
-  /** Everything that would fail later fails here. */
-  async #make(facts: InitFacts): Promise<Incoming> {
-    const { host, platform } = this.#parts;
-    const { shape } = facts;
-    if (facts.disks.length !== shape.disks.length) {
-      throw new VmError("bad-file", `${facts.disks.length} disks for ${shape.disks.length}`);
-    }
-    const given = await this.#parts.arrive({
-      session: this.id,
-      name: this.name,
-      shape,
-      disks: facts.disks,
-      peer: this.peer,
-    });
-    let unpromise = () => {};
-    let backends: readonly BlockBackend[] = [];
-    let machine: Machine | null = null;
-    try {
-      backends = backendsOf(facts, given);
-      unpromise = this.#parts.promise(facts.pages);
-      const codec = await PageCodec.create({ platform, key: hexToBytes(facts.hashKey) });
-      machine = host.createMachine({
-        ...configOf(shape),
-        name: given.name ?? this.name,
-        noReboot: true, // it comes without the files that it began with
-        disks: backends.map((backend, slot) => {
-          return shape.disks[slot].isReadOnly ? new ReadOnlyBackend(backend) : backend;
-        }),
-        ...(given.consoleInput === undefined ? {} : { consoleInput: given.consoleInput }),
-      });
-      checkSections(machine, facts);
-      machine.mover.expect();
-      const ancestor = this.#parts.ancestors.of(facts.lineage);
-      const hasAncestor = ancestor !== null && ancestor.ramPages === machine.view.ramPages;
-      if (hasAncestor) machine.view.revertTo(ancestor);
-      const pages = new PageReceiver(machine.view, codec, hasAncestor);
-      const blocks = new BlockReceiver(backends, codec);
-      return { machine, facts, pages, blocks, backends, unpromise, given };
-    } catch (error) {
-      machine?.dispose();
-      unpromise();
-      for (const backend of given.disks ?? []) await backend?.close();
-      given.discarded?.();
-      throw error;
-    }
   }
 
   // ---- COPY_MEMORY, COPY_DEVICE_STATE ----
@@ -354,6 +281,8 @@ export class TargetSession implements MigrationSession, Receiver {
     this.#log.enter("copy-device-state");
     const { sections, facts: last } = decodeLast(body);
     pages.roundEnd();
+    const pagesLeft = last.remote === null ? null : this.#remotePages(last.remote);
+    const remote = pagesLeft?.missing.count === 0 ? null : pagesLeft;
     const sum = pages.hashes.sum();
     if (sum.some((byte, at) => byte !== last.sum[at])) {
       throw new VmError("bad-file", "the memory that arrived is not the source's");
@@ -362,6 +291,9 @@ export class TargetSession implements MigrationSession, Receiver {
     const { wallMs } = last;
     await machine.adopt({ shape, sections, wallMs, fill: () => {} }, { identity: "same" });
     if (facts.disks.some(({ way }) => way === "carried")) await blocks.flush();
+    remote?.spread();
+    machine.setPager(remote);
+    this.#remote = remote;
     this.#last = last;
     this.#fence = fence;
     // from here on only the source's word counts, even when the record fails
@@ -370,6 +302,23 @@ export class TargetSession implements MigrationSession, Receiver {
     this.#log.enter("transfer-active");
     await this.#say("ready");
     if (this.#line === null) this.#ask();
+  }
+
+  /** Those that stay at the source do not count for the sum. */
+  #remotePages(bits: Uint8Array): RemotePages {
+    const { machine, pages } = this.#need();
+    const { view } = machine;
+    const owner: RemoteOwner = {
+      ...{ view, codec: pages.codec },
+      fetch: (wanted) => void this.#say("fetch", fetchBody(wanted)),
+      short: () => this.#missLater(),
+      over: () => void this.#completed(),
+    };
+    const remote = new RemotePages(owner, bits);
+    for (const [first, count] of remote.missing.runs()) {
+      for (let page = first; page < first + count; page++) pages.hashes.clear(page);
+    }
+    return remote;
   }
 
   /** Writes a record, or throws: it is then known not to be there, or there in spite of that. */
@@ -382,12 +331,87 @@ export class TargetSession implements MigrationSession, Receiver {
   // ---- the source's word ----
 
   async #go(fence: number): Promise<void> {
-    if (this.#standing === "owned" && fence === this.#fence) return this.#say("done");
+    if (this.#standing === "owned" && fence === this.#fence) return this.#sayDone();
     if (this.#standing !== "prepared" || fence !== this.#fence) {
       return this.#say("answer", this.#answer());
     }
     await this.#own();
+    await this.#sayDone();
+  }
+
+  /** It runs here; what it lacks is asked for over this link from now on. */
+  async #sayDone(): Promise<void> {
     await this.#say("done");
+    const remote = this.#remote;
+    if (remote === null) {
+      if (this.#last?.remote !== null) await this.#say("complete");
+      return;
+    }
+    this.#log.postcopy("active");
+    await this.#say("missing", remote.missing.bytes);
+    remote.askAgain();
+  }
+
+  /** There was no frame for some pages: they are asked for again once there may be. */
+  #missLater(): void {
+    if (this.#isMissing) return;
+    this.#isMissing = true;
+    this.#parts.platform.after(SHORT_MS, () => {
+      this.#isMissing = false;
+      if (this.#remote !== null) void this.#say("missing", this.#remote.missing.bytes);
+    });
+  }
+
+  #isMissing = false;
+
+  /** Every page is here, or the machine has ended. */
+  async #completed(): Promise<void> {
+    const { machine, unpromise } = this.#need();
+    const remote = this.#remote as RemotePages;
+    this.#remote = null;
+    unpromise();
+    if (!machine.isDisposed) machine.pages.done(remote);
+    this.#job?.end();
+    this.#log.postcopy(null);
+    this.#log.enter("cleanup");
+    await this.#say("complete");
+    this.#end({ kind: "completed", machine: "at-target" });
+    if (this.#line === null) this.#ask();
+  }
+
+  /** The source has lost what the machine lacks, or has taken the machine back. */
+  async #lose(reason: string): Promise<void> {
+    const { machine } = this.#need();
+    const remote = this.#remote as RemotePages;
+    this.#remote = null;
+    const text = `${remote.missing.count} pages of ${machine.name} are lost: ${reason}`;
+    remote.fail(text);
+    if (!machine.isDisposed && machine.state !== "terminated") machine.terminate("pages lost");
+    this.#need().unpromise();
+    this.#job?.end();
+    this.#log.postcopy(null);
+    this.#end({ kind: "lost", machine: "nowhere", reason: text });
+    await this.#forget();
+  }
+
+  /**
+   * Under post-copy, when the link was lost: calls the source again, at `address` where it is
+   * another one by now. Throws "bad-state", "io".
+   */
+  async recover(address = this.#greeting.address): Promise<void> {
+    if (this.status !== "postcopy-paused") {
+      const text = `the migration of ${this.name} is ${this.status}`;
+      throw new VmError("bad-state", `${text}: only one that is postcopy-paused is recovered`);
+    }
+    if (address === "") {
+      const how = "give its address, or recover it there";
+      throw new VmError("bad-state", `${this.name} came from where nobody listens: ${how}`);
+    }
+    const { door, platform, address: here } = this.#parts;
+    const { session, secret, machine } = this.#greeting;
+    const greeting = { session, secret, machine, purpose: "talk", address: here } as const;
+    this.attach(await call(door, platform, address, greeting));
+    await this.#say("ask");
   }
 
   /** Until it is durable that the machine is ours. */
@@ -412,10 +436,19 @@ export class TargetSession implements MigrationSession, Receiver {
   #run(): void {
     const { machine, facts, unpromise } = this.#need();
     this.#log.enter("resume-target");
-    unpromise();
+    if (this.#remote === null) unpromise();
+    else {
+      this.#log.postcopy("active");
+      // nobody has had it yet: it begins at once
+      void machine.jobs.begin("postcopy").then((job) => {
+        this.#job = job;
+        if (this.#remote === null) job.end();
+      });
+    }
     setLineage(machine, facts.lineage);
     machine.mover.arrive(this.#last?.isPaused === true ? "paused" : "running");
     this.#parts.arrived(machine, this);
+    if (this.#remote !== null) return;
     this.#log.enter("cleanup");
     this.#end({ kind: "completed", machine: "at-target" });
   }
@@ -425,6 +458,7 @@ export class TargetSession implements MigrationSession, Receiver {
     if (this.#standing === "prepared" && fence === this.#fence) {
       this.#standing = "receiving";
       this.#last = null;
+      this.#absentNoMore();
       this.#log.enter("copy-memory");
       // best effort: a process that ends now says "lost", and the source runs anyway
       await this.#write("discarded").catch(() => {});
@@ -434,16 +468,28 @@ export class TargetSession implements MigrationSession, Receiver {
     if (this.#line === null) await this.#discard("the source runs on, and the link is over");
   }
 
+  /** What was to stay at the source comes with a later round. */
+  #absentNoMore(): void {
+    const remote = this.#remote;
+    if (remote === null) return;
+    this.#remote = null;
+    remote.undo();
+    this.#need().machine.pages.done(remote);
+  }
+
   /** The source will ask no more. */
   async #closedBySource(): Promise<void> {
     if (this.#standing === "prepared") return;
+    if (this.#remote !== null) return this.#lose("the source has them no more");
     if (this.#standing === "receiving") await this.#discard("the source gave it up");
     await this.#forget();
   }
 
   /** A source that knows nothing of it has heard that it runs here. */
   async #answered({ record, isOpen }: JsonMessage<"answer">): Promise<void> {
-    if (this.#standing === "owned" && record === null && !isOpen) await this.#forget();
+    if (this.#standing !== "owned" || record !== null || isOpen) return;
+    if (this.#remote !== null) await this.#lose("the source knows nothing of it");
+    else await this.#forget();
   }
 
   /** Nothing of it is needed here. */
@@ -462,7 +508,7 @@ export class TargetSession implements MigrationSession, Receiver {
     this.#isClosed = true;
     this.#line?.channel.close();
     if (this.#journal !== null) await this.#parts.journal.forget(this.#journal).catch(() => {});
-    this.#parts.forget(this);
+    this.#parts.forget();
   }
 
   // ---- in doubt ----
@@ -543,43 +589,4 @@ export class TargetSession implements MigrationSession, Receiver {
     this.#wake();
     this.#line?.channel.close();
   }
-}
-
-/** Where the disks' blocks go, by slot. */
-function backendsOf(facts: InitFacts, given: ArrivalParts): BlockBackend[] {
-  return facts.shape.disks.map(({ bytes }, slot) => {
-    const own = given.disks?.[slot] ?? null;
-    const { way, name } = facts.disks[slot];
-    if (own === null && way === "shared") {
-      const text = `disk ${slot} (${name}) is shared, and cannot be opened here`;
-      throw new VmError("bad-config", `${text}: give it, or have it carried`);
-    }
-    if (own !== null && own.bytes !== bytes) {
-      const text = `disk ${slot} has ${own.bytes} bytes here, and ${bytes} at the source`;
-      throw new VmError("bad-config", text);
-    }
-    return own ?? emptyDisk(bytes);
-  });
-}
-
-/** Throws "unsupported" for a section that would not be read. */
-function checkSections(machine: Machine, { sections, shape }: InitFacts): void {
-  const facts = machine.mover.facts();
-  checkShape(shape, facts.shape, machine.name);
-  const own = new Map(facts.sections.map(({ name, version }) => [name, version]));
-  for (const { name, version } of sections) {
-    const most = own.get(name);
-    if (most !== undefined && version <= most) continue;
-    const accepted = most === undefined ? "there is none here" : `up to ${most} is read here`;
-    throw new VmError("unsupported", `section "${name}" of version ${version}: ${accepted}`);
-  }
-  if (sections.length === own.size) return;
-  throw new VmError("unsupported", `${sections.length} sections: here are ${own.size}`);
-}
-
-async function dismantle({ machine, backends, unpromise, given }: Incoming): Promise<void> {
-  machine.dispose();
-  unpromise();
-  for (const backend of backends) await backend.close();
-  given.discarded?.();
 }

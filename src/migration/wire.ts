@@ -68,6 +68,12 @@ export const MESSAGE = {
   closed: 20,
   ping: 21,
   pong: 22,
+  /** T: under post-copy: pages that the guest waits for. */
+  fetch: 23,
+  /** T: the pages that it lacks; they are sent from then on. */
+  missing: 24,
+  /** T: it has every page. */
+  complete: 25,
 } as const;
 
 /** A name in MESSAGE. */
@@ -85,6 +91,10 @@ const DATA_BYTES_MAX = BATCH_PAGES * 4096;
 const CONTROL_BYTES_MAX = 8 + BATCH_PAGES * PAGE_ENTRY_BYTES;
 /** Hashes of one offer. */
 export const OFFER_PAGES = 2048;
+/** Pages of one FETCH. */
+export const FETCH_PAGES = 256;
+/** A bit for each page: of a machine of 128 GiB. */
+const BITS_BYTES_MAX = 4 << 20;
 /** Sections of a machine: eight harts, a hundred devices and what is typed to it are far below. */
 const SECTIONS_BYTES_MAX = 16 << 20;
 
@@ -95,6 +105,8 @@ const BYTES_MAX: Partial<Record<MessageName, number>> = {
   offer: 4 + OFFER_PAGES * 20,
   have: 4 + OFFER_PAGES / 8,
   sections: SECTIONS_BYTES_MAX,
+  fetch: 4 + FETCH_PAGES * 4,
+  missing: BITS_BYTES_MAX,
 };
 
 /** What a header says. */

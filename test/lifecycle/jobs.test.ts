@@ -18,16 +18,18 @@ const test = suite("lifecycle/jobs");
 test.after.each(endHosts);
 
 /** The table, written down a second time: a allowed, q queued, r refused, in the order below. */
-const ORDER = "pause resume reset reboot fork limits snapshot checkpoint suspend restore migration";
+const ORDER =
+  "pause resume reset reboot fork limits snapshot checkpoint suspend restore migration postcopy";
 const RULES: Record<string, string> = {
-  snapshot: "aaaaaaqqqqq",
-  checkpoint: "aaaaaaqqqqq",
-  suspend: "rrrrrarrrrr",
-  restore: "rrrrrarrrrr",
-  migration: "aarrraqqqrr",
+  snapshot: "aaaaaaqqqqqq",
+  checkpoint: "aaaaaaqqqqqq",
+  suspend: "rrrrrarrrrrr",
+  restore: "rrrrrarrrrrr",
+  migration: "aarrraqqqrrr",
+  postcopy: "aarrrarrrrrr",
 };
 
-test("each of the 55 pairs is allowed, queued or refused, and a refusal says why", async () => {
+test("each of the 72 pairs is allowed, queued or refused, and a refusal says why", async () => {
   assert.is(JOB_OPERATIONS.join(" "), ORDER);
   for (const kind of JOB_KINDS) {
     for (const [index, operation] of JOB_OPERATIONS.entries()) {

@@ -59,16 +59,25 @@ class Pipe implements ByteLink {
 /** A door for every process of a test. */
 export class PipeDoor implements LinkDoor {
   readonly #doors = new Map<string, (link: ByteLink) => void>();
+  readonly #links: ByteLink[] = [];
   #count = 0;
+  /** Nobody gets through. */
+  isDown = false;
 
   async dial(address: string): Promise<ByteLink> {
     const onLink = this.#doors.get(address);
-    if (onLink === undefined) throw new VmError("io", `${address}: nobody answers`);
+    if (onLink === undefined || this.isDown) throw new VmError("io", `${address}: nobody answers`);
     const [here, there] = [new Pipe(address), new Pipe(`pipe:caller-${++this.#count}`)];
     here.other = there;
     there.other = here;
+    this.#links.push(here);
     onLink(there);
     return here;
+  }
+
+  /** Every link there is breaks. */
+  cut(): void {
+    for (const link of this.#links.splice(0)) link.close();
   }
 
   async listen(address: string, onLink: (link: ByteLink) => void): Promise<LinkListener> {

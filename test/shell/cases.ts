@@ -18,6 +18,7 @@ export const EXPECTED_STATUS: Readonly<Record<string, number>> = { exit: 3 };
 export const ELSEWHERE: Readonly<Record<string, string>> = {
   "vm exec": "boot/shell.test.ts",
   receive: "shell/families/migrate.test.ts",
+  "migrate recover": "shell/families/migrate.test.ts",
 };
 
 /** Where machine `web` is not running, prompt reached, when the example runs. */
@@ -72,6 +73,7 @@ const MIGRATIONS: Readonly<Record<string, string>> = {
   "set-downtime": SLOWLY,
   "set-bandwidth": SLOWLY,
   "set-policy": SLOWLY,
+  postcopy: SLOWLY,
 };
 
 function before(name: string): string | undefined {

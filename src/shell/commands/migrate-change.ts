@@ -1,6 +1,6 @@
 /**
  * migrate-change: the commands of family `migrate` that change one that is under way: cancel,
- * pause, resume, set-downtime, set-bandwidth, set-policy, resolve.
+ * pause, resume, set-downtime, set-bandwidth, set-policy, postcopy, recover, resolve.
  *
  * Used by commands/migrate.ts.
  */
@@ -115,7 +115,7 @@ const setPolicy = command({
   name: "set-policy",
   summary: "say what is done about a guest that writes faster than the link takes it",
   details: `
-throttle: the guest gets less and less of the host. cancel: the migration is given up. force: it is
+throttle: the guest gets less and less of the host. postcopy: see \`migrate postcopy\`. cancel: the migration is given up. force: it is
 switched over, whatever the pause takes. --now does not wait for the timeout.`,
   parameters: [
     MIGRATION,
@@ -134,6 +134,71 @@ switched over, whatever the pause takes. --now does not wait for the timeout.`,
     return sessionOf(session);
   },
   text: () => "",
+});
+
+const postcopy = command({
+  family: "migrate",
+  name: "postcopy",
+  summary: "switch over at the end of this round; what is left follows the machine",
+  details: `
+It runs at the target then, and waits there for pages that it touches before they have come. From
+then on neither end has the whole machine: a lost link pauses it (\`migrate recover\`), and a lost
+process loses it.`,
+  parameters: [MIGRATION],
+  options: {},
+  example: "migrate postcopy web",
+  result: SessionShape,
+  async run(call) {
+    const session = sourceOf(call);
+    if (session.result !== null) {
+      const text = `the migration of ${session.name} is ${session.status}`;
+      throw new VmError("bad-state", `${text}: only one under way goes on as post-copy`);
+    }
+    session.convergence.postcopy();
+    return sessionOf(session);
+  },
+  text: () => "",
+});
+
+const recover = command({
+  family: "migrate",
+  name: "recover",
+  summary: "go on with a post-copy whose link was lost",
+  details: `
+At either end: calls the other one again. With --abandon-target, at the source, the machine goes on
+here from where it was switched over: what it has done since is lost. That is for a target that is
+dead, and --target-is-dead says so; where it is not, the machine runs twice until they talk.`,
+  parameters: [
+    MIGRATION,
+    { name: "ADDRESS", kind: "text", help: "of the source, when it has another", isOptional: true },
+  ],
+  options: {
+    "abandon-target": { help: "the machine goes on here, from where it was switched over" },
+    "target-is-dead": { help: "the target does not run, and will not" },
+  },
+  example: "migrate recover web",
+  result: SessionShape,
+  async run(call) {
+    const session = found(call);
+    const isAbandoning = call.has("abandon-target");
+    const address = call.text("ADDRESS");
+    if (isAbandoning && !call.has("target-is-dead")) {
+      const why = "it loses what the machine has done since the switch-over";
+      throw new UsageError(`migrate recover: --abandon-target needs --target-is-dead: ${why}`);
+    }
+    if (session instanceof TargetSession) {
+      if (isAbandoning) {
+        throw new VmError(
+          "bad-state",
+          `${session.name} arrived here: the source abandons a target`,
+        );
+      }
+      await session.recover(address);
+    } else await sourceOf(call).recover({ isAbandoning });
+    if (isAbandoning) await session.ended;
+    return sessionOf(session);
+  },
+  text: outcomeText,
 });
 
 const Resolved = z.object({
@@ -198,5 +263,7 @@ export const changeCommands: readonly CommandSpec[] = [
   setDowntime,
   setBandwidth,
   setPolicy,
+  postcopy,
+  recover,
   resolve,
 ];

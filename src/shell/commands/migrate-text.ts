@@ -85,6 +85,7 @@ export const ProgressShape = z.object({
     pageBytes: z.number(),
     delta: z.number(),
     lz4: z.number(),
+    postcopyRequests: z.number().describe("times that the guest waited for a page"),
   }),
   disk: z.object({ transferred: z.number() }),
   throttlePercent: z.number(),
@@ -154,8 +155,14 @@ export async function openMigrations(call: Call) {
 const ms = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 
 /** One line while it goes on: "round 3, 120 MiB left, 940 MB/s, 2 s to go". */
-export function stepText(name: string, { phase, ram, disk }: MigrationProgress): string {
+export function stepText(name: string, figures: MigrationProgress): string {
+  const { phase, status, ram, disk } = figures;
   if (phase === "init") return `migrating ${name}: asking`;
+  if (status === "postcopy-paused")
+    return `${name}: the link is lost; \`migrate recover\` calls again`;
+  if (status === "postcopy-active") {
+    return `${name} runs there, ${bytesText(ram.remaining)} follow`;
+  }
   if (phase !== "copy-memory") return `migrating ${name}: switching over`;
   const rate = ram.mbps === 0 ? "" : `, ${Math.round(ram.mbps / 8)} MB/s`;
   const disks = disk.transferred === 0 ? "" : `, ${bytesText(disk.transferred)} of disks`;
@@ -200,6 +207,7 @@ export function figuresText(session: z.output<typeof SessionShape>): string {
     ["dirty sync count", `${ram.dirtySyncCount}`],
     ["throughput", `${ram.mbps.toFixed(1)} mbps`],
     ["transferred disks", bytesText(session.disk.transferred)],
+    ["postcopy requests", `${ram.postcopyRequests}`],
     ["throttle", `${Math.round(session.throttlePercent)} %`],
   ];
   if (session.abandoned.length > 0) rows.push(["abandoned", session.abandoned.map(ms).join(", ")]);

@@ -6,6 +6,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import {
+  type ByteLink,
+  nodeLinks,
+  type SourceSession,
+  type Status,
+  VmError,
+} from "../../../src/node.ts";
+import type { World } from "../../../src/shell/world.ts";
 import { CLI, rivulet } from "../../helpers/cli.ts";
 import { type OpenShell, openShell } from "./shell.ts";
 
@@ -170,6 +178,77 @@ test("what cannot be is said with what can", async () => {
     await there.need("migrate receive --stop");
     assert.match(await refusal(here, "migrate resolve nobody"), /nothing is undecided/);
   });
+});
+
+/** Links that can be cut, and nobody is dialed while they are. */
+function cuttable() {
+  const links: ByteLink[] = [];
+  let isDown = false;
+  const openLinks: World["openLinks"] = (choices) => {
+    const door = nodeLinks(choices);
+    return {
+      listen: door.listen,
+      async dial(address) {
+        if (isDown) throw new VmError("io", `${address}: nobody answers`);
+        const link = await door.dial(address);
+        links.push(link);
+        return link;
+      },
+    };
+  };
+  const cut = () => {
+    isDown = true;
+    for (const link of links.splice(0)) link.close();
+  };
+  const mend = () => {
+    isDown = false;
+  };
+  return { openLinks, cut, mend };
+}
+
+async function until(session: SourceSession, status: Status): Promise<void> {
+  for await (const now of session.updates(1)) if (now.status === status) return;
+  throw new Error(`it never was ${status}: ${session.status}`);
+}
+
+test("a post-copy whose link is lost is paused, and recovered", async () => {
+  const { openLinks, cut, mend } = cuttable();
+  const here = openShell(new Map(), { openLinks });
+  const there = openShell(new Map());
+  try {
+    await here.need(`${CREATE} --start; console wait web '> '`);
+    here.fleet.get("web").machine.share.capPercent = 10;
+    await here.need("console send web 'primes 4000000\\nprimes 4000000\\n'");
+    const address = (await there.need("migrate receive --listen tcp://127.0.0.1:0")).trim();
+    await here.need(`migrate start web ${address} --background --bandwidth 4096`);
+    const session = here.fleet.migrations.find("web") as SourceSession;
+    session.bandwidth.limit = null;
+    session.bandwidth.hold();
+    while (session.phase === "init") await here.world.breathe();
+    session.bandwidth.goOn();
+    while (session.progress.ram.dirtySyncCount === 0) await here.world.breathe();
+    session.bandwidth.hold();
+    while (session.progress.ram.remaining < 600 * 4096) await here.world.breathe();
+    await here.need("migrate postcopy web; migrate set-bandwidth web 64K");
+    session.bandwidth.goOn();
+    await until(session, "postcopy-active");
+    cut();
+    session.bandwidth.limit = null;
+    await until(session, "postcopy-paused");
+    assert.match(await here.need("migrate status web"), /status +postcopy-paused/);
+    assert.match(await refusal(here, "migrate recover web"), /nobody answers/);
+    const careless = await refusal(here, "migrate recover web --abandon-target");
+    assert.match(careless, /^2 .*needs --target-is-dead/);
+    assert.match(await refusal(there, "vm fork web"), /still at the host that it came from/);
+    mend();
+    await here.need("migrate recover web; migrate watch web");
+    await there.need("console send web 'echo on\\n'; console wait web '\non' --timeout 60s");
+    const log = await there.need("console log web");
+    assert.match(log, /283146 primes up to 4000000/);
+  } finally {
+    await here.fleet.dispose();
+    await there.fleet.dispose();
+  }
 });
 
 test("a local move keeps console and name", async () => {
