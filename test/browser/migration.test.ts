@@ -1,0 +1,333 @@
+/**
+ * A machine moves between Node and a tab: links, decisions that are kept, and the machine itself.
+ */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type * as Rivulet from "../../src/browser.ts";
+import {
+  type ByteLink,
+  Host,
+  type LinkDoor,
+  type Machine,
+  MigrationManager,
+  nodeLinks,
+} from "../../src/node.ts";
+import { CHROMIUM, testNeeding } from "../helpers/need.ts";
+import { Random } from "../helpers/random.ts";
+import { countedTo, counter } from "./counter.ts";
+import { openRivulet, type RivuletWindow } from "./window.ts";
+
+const test = suite("browser/migration");
+const MEMORY = "16M";
+
+/** The tab's end, as `becomeEnd` leaves it. */
+interface TabEnd {
+  readonly manager: Rivulet.MigrationManager;
+  machine: Rivulet.Machine | null;
+  /** What machines have said here. */
+  text: string;
+}
+
+declare const window: Window & { readonly rivulet: typeof Rivulet; end: TabEnd };
+
+let open: RivuletWindow | null = null;
+
+/** The page, loaded afresh. */
+async function visit(): Promise<RivuletWindow> {
+  if (open === null) open = await openRivulet();
+  else await open.load();
+  open.complaints.length = 0;
+  return open;
+}
+
+test.after(() => open?.end());
+
+/** What a listener gets, and how to wait for it. */
+function queue<T>(): { put(one: T): void; take(): Promise<T> } {
+  const there: T[] = [];
+  const waiting: ((one: T) => void)[] = [];
+  return {
+    put: (one) => {
+      const next = waiting.shift();
+      if (next === undefined) there.push(one);
+      else next(one);
+    },
+    take: () =>
+      new Promise((resolve) => {
+        const one = there.shift();
+        if (one === undefined) waiting.push(resolve);
+        else resolve(one);
+      }),
+  };
+}
+
+testNeeding(test, [CHROMIUM], "a page's links keep the contract, both ways at once", async () => {
+  const { page, complaints } = await visit();
+  const links = queue<ByteLink>();
+  const listener = await nodeLinks().listen("ws://127.0.0.1:0/", links.put);
+  const there = page.evaluate(async (address) => {
+    const link = await window.rivulet.browserLinks().dial(address);
+    let [sum, count] = [0, 0];
+    const full = new Promise<void>((resolve) => {
+      link.onBytes(async (bytes) => {
+        await Promise.resolve();
+        for (const byte of bytes) sum = (Math.imul(sum, 31) + byte) | 0;
+        count += bytes.length;
+        if (count === 20 << 20) resolve();
+      });
+    });
+    const why = new Promise<string>((resolve) => link.onClose(resolve));
+    // more than may wait in the browser, in pieces that are changed as soon as they may be
+    for (let round = 0; round < 40; round++) {
+      const pieces = [1, 70_000, 454_287].map((size) => new Uint8Array(size).fill(round));
+      await link.send(pieces);
+      for (const piece of pieces) piece.fill(0xee);
+    }
+    await full;
+    await link.send([Uint8Array.of(0xff)]);
+    const reason = await why;
+    const refused = await link.send([new Uint8Array(1)]).catch(({ code }) => code);
+    return { sum, reason, refused, peer: link.peer };
+  }, listener.address);
+  const link = await links.take();
+  const rounds = new Uint32Array(256);
+  let last = 0;
+  let isInOrder = true;
+  const heard = new Promise<void>((resolve) => {
+    link.onBytes((bytes) => {
+      for (const byte of bytes) {
+        isInOrder &&= byte >= last;
+        last = byte;
+        rounds[byte]++;
+      }
+      if (last === 0xff) resolve();
+    });
+  });
+  const random = new Random(5);
+  let sum = 0;
+  for (let round = 0; round < 20; round++) {
+    const piece = Uint8Array.from({ length: 1 << 20 }, () => random.below(256));
+    for (const byte of piece) sum = (Math.imul(sum, 31) + byte) | 0;
+    await link.send([piece.subarray(0, 77_777), piece.subarray(77_777)]);
+  }
+  await heard;
+  link.close();
+  const { address } = listener;
+  const reason = `closed by ${address}`;
+  assert.equal(await there, { sum, reason, refused: "io", peer: address });
+  assert.ok(isInOrder);
+  assert.equal(
+    [...rounds.subarray(0, 40)],
+    Array.from({ length: 40 }, () => 524_288),
+  );
+  await listener.close();
+  assert.equal(complaints, []);
+});
+
+testNeeding(test, [CHROMIUM], "a page waits to be dialed, and says what it cannot", async () => {
+  const { page } = await visit();
+  const door = nodeLinks();
+  const listener = await door.listen("ws://127.0.0.1:0/", () => {});
+  const there = await page.evaluate(async (address) => {
+    const door = window.rivulet.browserLinks();
+    // says each byte again
+    const waiting = await door.listen(`${address}await/tab`, (link) => {
+      link.onBytes((bytes) => link.send([bytes.slice()]));
+    });
+    const codeOf = (work: Promise<unknown>) => work.then(String, ({ code }) => code);
+    return [
+      waiting.address,
+      await codeOf(door.listen(address, () => {})),
+      await codeOf(door.listen("tcp://127.0.0.1:1", () => {})),
+      await codeOf(door.dial("tcp://127.0.0.1:1")),
+      await codeOf(door.dial(`${address}nowhere`)),
+    ];
+  }, listener.address);
+  assert.equal(there, ["await://tab", "unsupported", "bad-argument", "bad-argument", "io"]);
+  // it waits anew when it was dialed
+  for (let byte = 0; byte < 3; byte++) {
+    const link = await door.dial("await://tab");
+    const heard = new Promise<Uint8Array>((resolve) => {
+      link.onBytes((bytes) => resolve(bytes.slice()));
+    });
+    await link.send([Uint8Array.of(byte)]);
+    assert.equal([...(await heard)], [byte]);
+    link.close();
+  }
+  // and when who listens was gone
+  await listener.close();
+  const again = await door.listen(listener.address, () => {});
+  const link = await door.dial("await://tab");
+  link.close();
+  await again.close();
+});
+
+const FACTS = {
+  session: "0123456789abcdef0123456789abcdef",
+  secret: "fedcba9876543210fedcba9876543210",
+  side: "target",
+  machine: "guest",
+  source: "ws://127.0.0.1:1/",
+  target: "await://tab",
+  beganMs: 0,
+} as const;
+
+testNeeding(test, [CHROMIUM], "what a page has decided is there when it comes back", async () => {
+  const it = await visit();
+  const refused = await it.page.evaluate(async (facts) => {
+    const { browserLinks, Host, MigrationManager, openStoreDatabase } = window.rivulet;
+    const open = async () => {
+      const state = await openStoreDatabase("decisions");
+      const host = await Host.create({ arenaBytes: 64 << 20 });
+      return MigrationManager.create({ host, door: browserLinks(), state });
+    };
+    const { journal } = await open();
+    const other = await journal.begin({ ...facts, side: "source" });
+    const session = await journal.begin(facts);
+    await session.write("prepared", 1);
+    await session.write("owned", 1);
+    await journal.forget(other);
+    return open().then(String, ({ code }) => code);
+  }, FACTS);
+  assert.is(refused, "busy");
+  await it.load();
+  const found = await it.page.evaluate(async () => {
+    const { Host, MigrationManager, openStoreDatabase } = window.rivulet;
+    const nobody = () => new Promise<never>(() => {});
+    const { journal } = await MigrationManager.create({
+      host: await Host.create({ arenaBytes: 64 << 20 }),
+      door: { dial: nobody, listen: nobody },
+      state: await openStoreDatabase("decisions"),
+    });
+    const sessions = journal.found.map(({ facts, records }) => ({
+      facts,
+      records: records.map(({ kind, fence }) => `${kind} ${fence}`),
+    }));
+    return { sessions, damaged: journal.damaged };
+  });
+  const records = ["began 0", "prepared 1", "owned 1"];
+  assert.equal(found, { sessions: [{ facts: FACTS, records }], damaged: [] });
+  assert.equal(it.complaints, []);
+});
+
+/** Makes the page an end that waits by the name "tab"; what arrives is run. */
+async function becomeEnd({ page }: RivuletWindow, address: string): Promise<void> {
+  await page.evaluate(async (address) => {
+    const { browserLinks, Host, MigrationManager, openStoreDatabase } = window.rivulet;
+    const end: TabEnd = {
+      manager: await MigrationManager.create({
+        host: await Host.create({ arenaBytes: 128 << 20 }),
+        door: browserLinks(),
+        state: await openStoreDatabase("migrations"),
+        arrived: (machine) => {
+          machine.console.onOutput((bytes) => {
+            end.text += new TextDecoder().decode(bytes);
+          });
+          end.machine = machine;
+          void machine.run();
+        },
+      }),
+      machine: null,
+      text: "",
+    };
+    window.end = end;
+    await end.manager.listen(`${address}await/tab`);
+  }, address);
+}
+
+/** Sends the tab's machine away; the result, and what it has said there. */
+function sendBack({ page }: RivuletWindow, address: string) {
+  return page.evaluate(async (address) => {
+    const { manager, machine } = window.end;
+    const session = await manager.start(machine as Rivulet.Machine, address);
+    const { kind } = await session.ended;
+    return { kind, text: window.end.text, status: session.status };
+  }, address);
+}
+
+/** Lets a machine count here until `isEnough`, and then stand. */
+async function countHere(machine: Machine, put: (text: string) => void, isEnough: () => boolean) {
+  machine.console.onOutput((bytes) => {
+    put(new TextDecoder().decode(bytes));
+    if (isEnough()) machine.pause();
+  });
+}
+
+/** Takes a link away when the message GO is to leave over it, the first time. */
+function cutAtGo(door: LinkDoor): { door: LinkDoor; cuts(): number } {
+  const GO = 14;
+  let cuts = 0;
+  const cutting = (link: ByteLink): ByteLink => ({
+    peer: link.peer,
+    send: (pieces) => {
+      if (pieces[0][4] === GO && cuts++ === 0) link.close();
+      return link.send(pieces);
+    },
+    onBytes: (listener) => link.onBytes(listener),
+    onClose: (listener) => link.onClose(listener),
+    close: () => link.close(),
+  });
+  return {
+    door: { ...door, dial: async (address) => cutting(await door.dial(address)) },
+    cuts: () => cuts,
+  };
+}
+
+for (const isCut of [false, true]) {
+  const title = isCut
+    ? "a link that is cut behind the commit is made again, and the machine arrives"
+    : "a machine that counts goes to a tab and comes back, bit by bit what it would have been";
+  testNeeding(test, [CHROMIUM], title, async () => {
+    const it = await visit();
+    const host = await Host.create({ arenaBytes: 128 << 20 });
+    const { door, cuts } = isCut ? cutAtGo(nodeLinks()) : { door: nodeLinks(), cuts: () => 0 };
+    const arrivals = queue<Machine>();
+    const manager = await MigrationManager.create({ host, door, arrived: arrivals.put });
+    const { address } = await manager.listen("ws://127.0.0.1:0/");
+    await becomeEnd(it, address);
+
+    const config = { kernel: counter(), memoryBytes: MEMORY };
+    const machine = host.createMachine({ ...config, name: "counter" });
+    let text = "";
+    machine.console.onOutput((bytes) => {
+      text += new TextDecoder().decode(bytes);
+    });
+    await machine.boot();
+    await machine.run(3_000_000);
+    const run = machine.run();
+    const session = await manager.start(machine, "await://tab");
+    assert.equal(await session.ended, { kind: "completed", machine: "at-target" });
+    assert.is((await run).kind, "stopped");
+    assert.is(cuts(), isCut ? 1 : 0);
+    const before = countedTo(text);
+    assert.ok(before >= 10, `counted to ${before} in Node`);
+
+    await it.page.waitForFunction(() => window.end.text.split("\n").length > 20);
+    const back = await sendBack(it, address);
+    assert.equal([back.kind, back.status], ["completed", "completed"]);
+    text += back.text;
+    const inTab = countedTo(text);
+    assert.ok(inTab >= before + 19, `from ${before} to ${inTab} in the tab`);
+
+    const again = await arrivals.take();
+    await countHere(
+      again,
+      (more) => {
+        text += more;
+      },
+      () => countedTo(text) >= inTab + 20,
+    );
+    await again.run();
+    assert.ok(countedTo(text) >= inTab + 20);
+    const twin = host.createMachine({ ...config, name: "twin" });
+    await twin.boot();
+    await twin.run(again.instructions);
+    assert.is(again.stateDigest(), twin.stateDigest());
+    assert.equal(await it.page.evaluate(() => window.end.manager.sessions.length), 0);
+    assert.equal(it.complaints, []);
+    await manager.close();
+    host.dispose();
+  });
+}
+
+test.run();
