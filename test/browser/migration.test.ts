@@ -3,7 +3,6 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type * as Rivulet from "../../src/browser.ts";
 import {
   type ByteLink,
   Host,
@@ -15,20 +14,13 @@ import {
 import { CHROMIUM, testNeeding } from "../helpers/need.ts";
 import { Random } from "../helpers/random.ts";
 import { countedTo, counter } from "./counter.ts";
+import { becomeEnd, queue, sendBack, type TabWindow } from "./tab-end.ts";
 import { openRivulet, type RivuletWindow } from "./window.ts";
+
+declare const window: TabWindow;
 
 const test = suite("browser/migration");
 const MEMORY = "16M";
-
-/** The tab's end, as `becomeEnd` leaves it. */
-interface TabEnd {
-  readonly manager: Rivulet.MigrationManager;
-  machine: Rivulet.Machine | null;
-  /** What machines have said here. */
-  text: string;
-}
-
-declare const window: Window & { readonly rivulet: typeof Rivulet; end: TabEnd };
 
 let open: RivuletWindow | null = null;
 
@@ -41,25 +33,6 @@ async function visit(): Promise<RivuletWindow> {
 }
 
 test.after(() => open?.end());
-
-/** What a listener gets, and how to wait for it. */
-function queue<T>(): { put(one: T): void; take(): Promise<T> } {
-  const there: T[] = [];
-  const waiting: ((one: T) => void)[] = [];
-  return {
-    put: (one) => {
-      const next = waiting.shift();
-      if (next === undefined) there.push(one);
-      else next(one);
-    },
-    take: () =>
-      new Promise((resolve) => {
-        const one = there.shift();
-        if (one === undefined) waiting.push(resolve);
-        else resolve(one);
-      }),
-  };
-}
 
 testNeeding(test, [CHROMIUM], "a page's links keep the contract, both ways at once", async () => {
   const { page, complaints } = await visit();
@@ -210,49 +183,6 @@ testNeeding(test, [CHROMIUM], "what a page has decided is there when it comes ba
   assert.equal(it.complaints, []);
 });
 
-/** Makes the page an end that waits by the name "tab"; what arrives is run. */
-async function becomeEnd({ page }: RivuletWindow, address: string): Promise<void> {
-  await page.evaluate(async (address) => {
-    const { browserLinks, Host, MigrationManager, openStoreDatabase } = window.rivulet;
-    const end: TabEnd = {
-      manager: await MigrationManager.create({
-        host: await Host.create({ arenaBytes: 128 << 20 }),
-        door: browserLinks(),
-        state: await openStoreDatabase("migrations"),
-        arrived: (machine) => {
-          machine.console.onOutput((bytes) => {
-            end.text += new TextDecoder().decode(bytes);
-          });
-          end.machine = machine;
-          void machine.run();
-        },
-      }),
-      machine: null,
-      text: "",
-    };
-    window.end = end;
-    await end.manager.listen(`${address}await/tab`);
-  }, address);
-}
-
-/** Sends the tab's machine away; the result, and what it has said there. */
-function sendBack({ page }: RivuletWindow, address: string) {
-  return page.evaluate(async (address) => {
-    const { manager, machine } = window.end;
-    const session = await manager.start(machine as Rivulet.Machine, address);
-    const { kind } = await session.ended;
-    return { kind, text: window.end.text, status: session.status };
-  }, address);
-}
-
-/** Lets a machine count here until `isEnough`, and then stand. */
-async function countHere(machine: Machine, put: (text: string) => void, isEnough: () => boolean) {
-  machine.console.onOutput((bytes) => {
-    put(new TextDecoder().decode(bytes));
-    if (isEnough()) machine.pause();
-  });
-}
-
 /** Takes a link away when the message GO is to leave over it, the first time. */
 function cutAtGo(door: LinkDoor): { door: LinkDoor; cuts(): number } {
   const GO = 14;
@@ -284,7 +214,7 @@ for (const isCut of [false, true]) {
     const arrivals = queue<Machine>();
     const manager = await MigrationManager.create({ host, door, arrived: arrivals.put });
     const { address } = await manager.listen("ws://127.0.0.1:0/");
-    await becomeEnd(it, address);
+    await becomeEnd(it, address, { isRun: true });
 
     const config = { kernel: counter(), memoryBytes: MEMORY };
     const machine = host.createMachine({ ...config, name: "counter" });
@@ -304,21 +234,18 @@ for (const isCut of [false, true]) {
 
     await it.page.waitForFunction(() => window.end.text.split("\n").length > 20);
     const back = await sendBack(it, address);
-    assert.equal([back.kind, back.status], ["completed", "completed"]);
+    assert.equal(back.result, { kind: "completed", machine: "at-target" });
     text += back.text;
     const inTab = countedTo(text);
     assert.ok(inTab >= before + 19, `from ${before} to ${inTab} in the tab`);
 
     const again = await arrivals.take();
-    await countHere(
-      again,
-      (more) => {
-        text += more;
-      },
-      () => countedTo(text) >= inTab + 20,
-    );
-    await again.run();
-    assert.ok(countedTo(text) >= inTab + 20);
+    again.console.onOutput((bytes) => {
+      text += new TextDecoder().decode(bytes);
+    });
+    for (let slice = 0; slice < 100 && countedTo(text) < inTab + 20; slice++) {
+      await again.run(100_000);
+    }
     const twin = host.createMachine({ ...config, name: "twin" });
     await twin.boot();
     await twin.run(again.instructions);

@@ -30,7 +30,7 @@ export async function openRivulet(): Promise<RivuletWindow> {
     join(folder, "main.js"),
     `import * as rivulet from ${entry};\nObject.assign(window, { rivulet });\n`,
   );
-  await build({ root: folder, configFile: false, logLevel: "warn" });
+  await build({ root: folder, configFile: false, logLevel: "error" });
   const served = await serveFolder(join(folder, "dist"));
   const open = await openPage();
   const load = async () => {

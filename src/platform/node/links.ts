@@ -167,9 +167,10 @@ const webSockets = () => import("./web-socket-link.ts");
  * Links of this Node process: `tcp://HOST:PORT`, `tls://HOST:PORT` (TLS 1.3, certificates at both
  * ends), `unix:///PATH` (a socket of mode 0600), `ws://HOST:PORT/`. Listening, port 0 takes any
  * that is free. Who cannot be dialed, such as a page, connects to `ws://HOST:PORT/await/NAME` of a
- * listener of this door and is dialed by `await://NAME`. Plain bytes beyond this host are refused unless `isPlainAllowed`; so is a web page
- * of another host over ws://. A dial over tls:// resolves before the other end has looked at our
- * certificate: a link whose certificate it does not take is closed soon after.
+ * listener of this door, and is dialed as `await://NAME`. Plain bytes beyond this host are refused
+ * unless `isPlainAllowed`; so is a web page of another host over ws://. A dial over tls:// resolves
+ * before the other end has looked at our certificate: a link whose certificate it does not take is
+ * closed soon after.
  */
 export function nodeLinks(options: NodeLinkOptions = {}): LinkDoor {
   const { tls, isPlainAllowed = false, dialMs = DIAL_MS } = options;
