@@ -17,7 +17,7 @@ import { countedTo, counter } from "./counter.ts";
 import { becomeEnd, queue, sendBack, type TabWindow } from "./tab-end.ts";
 import { openRivulet, type RivuletWindow } from "./window.ts";
 
-declare const window: TabWindow;
+declare const window: TabWindow & { WebSocket: typeof WebSocket };
 
 const test = suite("browser/migration");
 const MEMORY = "16M";
@@ -34,11 +34,30 @@ async function visit(): Promise<RivuletWindow> {
 
 test.after(() => open?.end());
 
+/** Sends 20 MiB; a sum over them. */
+async function sendNoise(link: ByteLink): Promise<number> {
+  const random = new Random(5);
+  let sum = 0;
+  for (let round = 0; round < 20; round++) {
+    const piece = Uint8Array.from({ length: 1 << 20 }, () => random.below(256));
+    for (const byte of piece) sum = (Math.imul(sum, 31) + byte) | 0;
+    await link.send([piece.subarray(0, 77_777), piece.subarray(77_777)]);
+  }
+  return sum;
+}
+
 testNeeding(test, [CHROMIUM], "a page's links keep the contract, both ways at once", async () => {
   const { page, complaints } = await visit();
   const links = queue<ByteLink>();
   const listener = await nodeLinks().listen("ws://127.0.0.1:0/", links.put);
   const there = page.evaluate(async (address) => {
+    const sockets: WebSocket[] = [];
+    window.WebSocket = class extends WebSocket {
+      constructor(...given: ConstructorParameters<typeof WebSocket>) {
+        super(...given);
+        sockets.push(this);
+      }
+    };
     const link = await window.rivulet.browserLinks().dial(address);
     let [sum, count] = [0, 0];
     const full = new Promise<void>((resolve) => {
@@ -50,17 +69,19 @@ testNeeding(test, [CHROMIUM], "a page's links keep the contract, both ways at on
       });
     });
     const why = new Promise<string>((resolve) => link.onClose(resolve));
+    let waiting = 0;
     // more than may wait in the browser, in pieces that are changed as soon as they may be
     for (let round = 0; round < 40; round++) {
       const pieces = [1, 70_000, 454_287].map((size) => new Uint8Array(size).fill(round));
       await link.send(pieces);
       for (const piece of pieces) piece.fill(0xee);
+      waiting = Math.max(waiting, sockets[0].bufferedAmount);
     }
     await full;
     await link.send([Uint8Array.of(0xff)]);
     const reason = await why;
     const refused = await link.send([new Uint8Array(1)]).catch(({ code }) => code);
-    return { sum, reason, refused, peer: link.peer };
+    return { sum, reason, refused, peer: link.peer, isHeldBack: waiting <= 4 << 20 };
   }, listener.address);
   const link = await links.take();
   const rounds = new Uint32Array(256);
@@ -76,18 +97,13 @@ testNeeding(test, [CHROMIUM], "a page's links keep the contract, both ways at on
       if (last === 0xff) resolve();
     });
   });
-  const random = new Random(5);
-  let sum = 0;
-  for (let round = 0; round < 20; round++) {
-    const piece = Uint8Array.from({ length: 1 << 20 }, () => random.below(256));
-    for (const byte of piece) sum = (Math.imul(sum, 31) + byte) | 0;
-    await link.send([piece.subarray(0, 77_777), piece.subarray(77_777)]);
-  }
+  const sum = await sendNoise(link);
   await heard;
   link.close();
   const { address } = listener;
   const reason = `closed by ${address}`;
-  assert.equal(await there, { sum, reason, refused: "io", peer: address });
+  const refused = { reason, refused: "io", isHeldBack: true };
+  assert.equal(await there, { sum, peer: address, ...refused });
   assert.ok(isInOrder);
   assert.equal(
     [...rounds.subarray(0, 40)],
@@ -117,7 +133,10 @@ testNeeding(test, [CHROMIUM], "a page waits to be dialed, and says what it canno
     ];
   }, listener.address);
   assert.equal(there, ["await://tab", "unsupported", "bad-argument", "bad-argument", "io"]);
-  // it waits anew when it was dialed
+  // it waits anew when the one it waited at was gone, and when it was dialed
+  await listener.close();
+  const again = await door.listen(listener.address, () => {});
+  const links: ByteLink[] = [];
   for (let byte = 0; byte < 3; byte++) {
     const link = await door.dial("await://tab");
     const heard = new Promise<Uint8Array>((resolve) => {
@@ -125,13 +144,9 @@ testNeeding(test, [CHROMIUM], "a page waits to be dialed, and says what it canno
     });
     await link.send([Uint8Array.of(byte)]);
     assert.equal([...(await heard)], [byte]);
-    link.close();
+    links.push(link);
   }
-  // and when who listens was gone
-  await listener.close();
-  const again = await door.listen(listener.address, () => {});
-  const link = await door.dial("await://tab");
-  link.close();
+  for (const link of links) link.close();
   await again.close();
 });
 
@@ -184,23 +199,38 @@ testNeeding(test, [CHROMIUM], "what a page has decided is there when it comes ba
 });
 
 /** Takes a link away when the message GO is to leave over it, the first time. */
-function cutAtGo(door: LinkDoor): { door: LinkDoor; cuts(): number } {
+function cutAtGo(door: LinkDoor) {
   const GO = 14;
-  let cuts = 0;
+  let gap: Promise<void> | null = null;
+  const state = {
+    cuts: 0,
+    /** Told at the cut: until its promise resolves, nobody is reached, either way. */
+    onCut: async (): Promise<void> => {},
+    door: {
+      dial: async (address: string) => {
+        await gap;
+        return cutting(await door.dial(address));
+      },
+      listen: (address: string, onLink: (link: ByteLink) => void) =>
+        door.listen(address, (link) => (gap === null ? onLink(link) : link.close())),
+    } satisfies LinkDoor,
+  };
   const cutting = (link: ByteLink): ByteLink => ({
     peer: link.peer,
     send: (pieces) => {
-      if (pieces[0][4] === GO && cuts++ === 0) link.close();
+      if (pieces[0][4] === GO && state.cuts++ === 0) {
+        link.close();
+        gap = state.onCut().then(() => {
+          gap = null;
+        });
+      }
       return link.send(pieces);
     },
     onBytes: (listener) => link.onBytes(listener),
     onClose: (listener) => link.onClose(listener),
     close: () => link.close(),
   });
-  return {
-    door: { ...door, dial: async (address) => cutting(await door.dial(address)) },
-    cuts: () => cuts,
-  };
+  return state;
 }
 
 for (const isCut of [false, true]) {
@@ -210,7 +240,8 @@ for (const isCut of [false, true]) {
   testNeeding(test, [CHROMIUM], title, async () => {
     const it = await visit();
     const host = await Host.create({ arenaBytes: 128 << 20 });
-    const { door, cuts } = isCut ? cutAtGo(nodeLinks()) : { door: nodeLinks(), cuts: () => 0 };
+    const cut = cutAtGo(nodeLinks());
+    const door = isCut ? cut.door : nodeLinks();
     const arrivals = queue<Machine>();
     const manager = await MigrationManager.create({ host, door, arrived: arrivals.put });
     const { address } = await manager.listen("ws://127.0.0.1:0/");
@@ -228,7 +259,7 @@ for (const isCut of [false, true]) {
     const session = await manager.start(machine, "await://tab");
     assert.equal(await session.ended, { kind: "completed", machine: "at-target" });
     assert.is((await run).kind, "stopped");
-    assert.is(cuts(), isCut ? 1 : 0);
+    assert.is(cut.cuts > 0, isCut);
     const before = countedTo(text);
     assert.ok(before >= 10, `counted to ${before} in Node`);
 
@@ -256,5 +287,38 @@ for (const isCut of [false, true]) {
     host.dispose();
   });
 }
+
+testNeeding(
+  test,
+  [CHROMIUM],
+  "a tab that is loaded anew behind the commit has lost it, and says so",
+  async () => {
+    const it = await visit();
+    const host = await Host.create({ arenaBytes: 128 << 20 });
+    const cut = cutAtGo(nodeLinks());
+    const manager = await MigrationManager.create({ host, door: cut.door });
+    const { address } = await manager.listen("ws://127.0.0.1:0/");
+    await becomeEnd(it, address, { isRun: true });
+    cut.onCut = async () => {
+      await it.load();
+      await becomeEnd(it, address, { isRun: true });
+    };
+    const config = { kernel: counter(), memoryBytes: MEMORY };
+    const machine = host.createMachine({ ...config, name: "counter" });
+    await machine.boot();
+    await machine.run(1_000_000);
+    const session = await manager.start(machine, "await://tab");
+    const result = await session.ended;
+    assert.equal([result.kind, result.machine], ["taken-back", "at-source"]);
+    assert.equal(await it.page.evaluate(() => window.end.machine), null, "it runs nowhere else");
+    await machine.run(1_000_000);
+    const twin = host.createMachine({ ...config, name: "twin" });
+    await twin.boot();
+    await twin.run(2_000_000);
+    assert.is(machine.stateDigest(), twin.stateDigest());
+    await manager.close();
+    host.dispose();
+  },
+);
 
 test.run();
