@@ -14,6 +14,8 @@ export * from "./index.ts";
 export { BlobBackend } from "./platform/browser/block-blob.ts";
 export { openUrlDisk } from "./platform/browser/block-url.ts";
 export { type BrowserPlatformOptions, browserPlatform } from "./platform/browser/platform.ts";
+export { browserLinks } from "./platform/browser/socket-link.ts";
+export { openStoreDatabase } from "./platform/browser/store-database.ts";
 export type { RemoteDisk } from "./remote/disk.ts";
 export type {
   RemoteConfig,

@@ -4,6 +4,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { findGuest, listGuests } from "rivulet";
 import { buildPageOnce, PAGE_FOLDER } from "./build.mjs";
@@ -64,7 +65,8 @@ function send(request, response, path) {
       .pipe(response);
 }
 
-function serve(request, response) {
+/** Answers with a file of the page, or of a prepared guest. */
+export function serve(request, response) {
   try {
     const path = decodeURIComponent(new URL(request.url, "http://127.0.0.1").pathname);
     if (path === "/guests/index.json") {
@@ -107,34 +109,39 @@ function readPort() {
   return port;
 }
 
-function fail(text, status) {
-  console.error(`serve: ${text}`);
-  process.exitCode = status;
+/** Bundles the page, and answers at the port with `answer`; `path` is the page to open. */
+export async function listen(port, answer, path = "") {
+  await buildPageOnce();
+  const server = createServer(answer);
+  await new Promise((resolve, reject) => {
+    server.on("error", (error) => {
+      const isTaken = error.code === "EADDRINUSE";
+      const why = isTaken ? "it is in use; --port N takes another, 0 any" : error.message;
+      reject(new Error(`port ${port}: ${why}`));
+    });
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  console.log(`http://127.0.0.1:${server.address().port}/${path}`);
+  console.error("Ctrl-C ends it.");
 }
 
-async function main() {
+/** Reads --port and --help of a program, and runs `work`; says what is wrong, and ends with that status. */
+export async function runProgram(name, help, work) {
+  const fail = (error, status) => {
+    console.error(`${name}: ${error.message}`);
+    process.exitCode = status;
+  };
   let port;
   try {
     port = readPort();
   } catch (error) {
-    fail(error.message, 2);
+    fail(error, 2);
     return;
   }
-  if (port === null) {
-    process.stdout.write(HELP);
-    return;
-  }
-  await buildPageOnce();
-  const server = createServer(serve);
-  server.on("error", (error) => {
-    const isTaken = error.code === "EADDRINUSE";
-    const why = isTaken ? "it is in use; --port N takes another, 0 any" : error.message;
-    fail(`port ${port}: ${why}`, 1);
-  });
-  server.listen(port, "127.0.0.1", () => {
-    console.log(`http://127.0.0.1:${server.address().port}/`);
-    console.error("Ctrl-C ends it.");
-  });
+  if (port === null) process.stdout.write(help);
+  else await work(port).catch((error) => fail(error, 1));
 }
 
-await main();
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await runProgram("serve", HELP, (port) => listen(port, serve));
+}

@@ -3,13 +3,13 @@
  * process.
  *
  * Owns    the files' bytes.
- * Used by programs; what it holds is as durable as the process.
+ * Used by programs, browser/store-database.ts; what it holds is as durable as the process.
  */
 import { VmError } from "../errors.ts";
 import type { StoreDirectory, StoreFile, StoreLock } from "./contract.ts";
 
 /** Bytes that grow. */
-class Content {
+export class MemoryContent {
   #room = new Uint8Array(0);
   bytes = 0;
 
@@ -32,9 +32,9 @@ class Content {
 }
 
 class MemoryFile implements StoreFile {
-  readonly #content: Content;
+  readonly #content: MemoryContent;
 
-  constructor(content: Content) {
+  constructor(content: MemoryContent) {
     this.#content = content;
   }
 
@@ -65,7 +65,7 @@ class MemoryFile implements StoreFile {
 
 /** Bytes in memory that are written one after the other, and read: to export to, import from. */
 export class MemoryBytes {
-  readonly #content = new Content();
+  readonly #content = new MemoryContent();
 
   constructor(bytes: Uint8Array = new Uint8Array(0)) {
     this.#content.write(0, bytes);
@@ -89,7 +89,7 @@ export class MemoryBytes {
 /** A directory in memory. */
 export class MemoryDirectory implements StoreDirectory {
   readonly name: string;
-  readonly #files = new Map<string, Content>();
+  readonly #files = new Map<string, MemoryContent>();
   #isLocked = false;
 
   constructor(name = "memory") {
@@ -121,7 +121,7 @@ export class MemoryDirectory implements StoreDirectory {
   }
 
   async create(path: string): Promise<StoreFile> {
-    const content = new Content();
+    const content = new MemoryContent();
     this.#files.set(path, content);
     return new MemoryFile(content);
   }

@@ -57,9 +57,12 @@ export interface Served {
   stop(): Promise<void>;
 }
 
-/** Starts examples/browser/serve.mjs, as a user does. */
-export async function servePage(env: Readonly<Record<string, string>> = {}): Promise<Served> {
-  const child = spawn(process.execPath, ["examples/browser/serve.mjs", "--port", "0"], {
+/** Starts examples/browser/serve.mjs, or another program there, as a user does. */
+export async function servePage(
+  env: Readonly<Record<string, string>> = {},
+  program = "serve.mjs",
+): Promise<Served> {
+  const child = spawn(process.execPath, [`examples/browser/${program}`, "--port", "0"], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, ...env },
   });
@@ -67,7 +70,7 @@ export async function servePage(env: Readonly<Record<string, string>> = {}): Pro
   const lines = createInterface({ input: child.stdout });
   const first = await Promise.race([once(lines, "line"), ended]);
   const url = String(first[0]);
-  if (!url.startsWith("http://127.0.0.1:")) throw new Error(`serve.mjs ended with ${url}`);
+  if (!url.startsWith("http://127.0.0.1:")) throw new Error(`${program} ended with ${url}`);
   return {
     url,
     async stop() {

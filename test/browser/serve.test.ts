@@ -15,6 +15,7 @@ function call(program: string, ...args: string[]) {
 test("--help says what there is and gives an example; anything unknown is a usage error", () => {
   for (const [program, option] of [
     ["serve.mjs", "--port N"],
+    ["move.mjs", "--port N"],
     ["build.mjs", "--guest NAME"],
   ]) {
     const help = call(program, "--help");

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { WebSocket } from "ws";
 import {
   type Machine,
   MigrationManager,
@@ -218,6 +219,62 @@ test("addresses that are none", async () => {
   for (const address of ["", "tcp://", "tcp://127.0.0.1", "http://127.0.0.1:1/", "tcp://h:99999"]) {
     assert.is(await code(() => nodeLinks().dial(address)), "bad-argument", address);
   }
+});
+
+/** Waits at a listener to be dialed, as a page does; and the end of that. */
+async function waitAt(listener: string, path: string) {
+  const socket = new WebSocket(`${listener.slice(0, -1)}${path}`);
+  const over = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  await new Promise((resolve, reject) => {
+    socket.once("open", resolve);
+    socket.once("error", reject);
+  });
+  return { socket, over };
+}
+
+test("await: who waits by a name is dialed by it, once, the newest first", async () => {
+  const door = nodeLinks({ dialMs: 50 });
+  const links: ByteLink[] = [];
+  const listener = await door.listen("ws://127.0.0.1:0/", (link) => links.push(link));
+  const first = await waitAt(listener.address, "/await/tab-1");
+  const other = await waitAt(listener.address, "/await/tab-2");
+  const second = await waitAt(listener.address, "/await/tab-1");
+  for (const { socket } of [second, first]) {
+    const said = new Promise<Buffer>((resolve) => socket.once("message", resolve));
+    const link = await door.dial("await://tab-1");
+    assert.is(link.peer, "await://tab-1");
+    await link.send([Uint8Array.of(1, 2), Uint8Array.of(3)]);
+    assert.equal([...(await said)], [1, 2, 3]);
+    const heard = new Collector(link, 2);
+    socket.send(Uint8Array.of(4, 5));
+    await heard.full;
+    assert.equal([...heard.bytes], [4, 5]);
+    link.close();
+  }
+  assert.is(await code(() => door.dial("await://tab-1")), "io", "nobody is left");
+  assert.is(await code(() => door.dial("await://tab 1")), "bad-argument");
+  assert.is(await code(() => door.listen("await://tab-1", () => {})), "bad-argument");
+  assert.is(await code(async () => waitAt(listener.address, "/await/")), undefined);
+  other.socket.send(Uint8Array.of(1));
+  await other.over;
+  assert.is(await code(() => door.dial("await://tab-2")), "io", "it spoke before its turn");
+  assert.equal(links, []);
+  await listener.close();
+});
+
+test("await: a dial waits for who comes, and a listener that closes keeps nobody", async () => {
+  const door = nodeLinks();
+  const listener = await door.listen("ws://127.0.0.1:0/", () => {});
+  const dialed = door.dial("await://tab");
+  const first = await waitAt(listener.address, "/await/tab");
+  const link = await dialed;
+  const second = await waitAt(listener.address, "/await/tab");
+  await listener.close();
+  await second.over;
+  await link.send([Uint8Array.of(7)]);
+  assert.is(first.socket.readyState, WebSocket.OPEN, "a link that is there stays");
+  link.close();
+  await first.over;
 });
 
 testNeeding(

@@ -22,7 +22,9 @@ export interface PathAddress {
   readonly path: string;
 }
 
-const ACCEPTED = "accepted are tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH and ws://HOST:PORT/";
+const ACCEPTED =
+  "accepted are tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH, ws://HOST:PORT/ and, to dial, " +
+  "await://NAME (letters, digits, - and _)";
 const PORT_MAX = 65535;
 
 /** True for names and addresses that only this host reaches. */

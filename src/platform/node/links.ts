@@ -13,6 +13,7 @@ import {
   connect as tlsConnect,
 } from "node:tls";
 import { VmError } from "../../errors.ts";
+import { awaitedName } from "../await-name.ts";
 import type { ByteLink, LinkDoor, LinkListener } from "../link.ts";
 import {
   addressText,
@@ -26,6 +27,7 @@ import {
 } from "./link-address.ts";
 import { ReadBuffer, SocketLink } from "./socket-link.ts";
 import { listenUnix, socketAddress } from "./unix-socket.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 const DIAL_MS = 10_000;
 /** After 2^31 - 1 ms a timer of Node fires at once. */
@@ -164,9 +166,11 @@ const webSockets = () => import("./web-socket-link.ts");
 /**
  * Links of this Node process: `tcp://HOST:PORT`, `tls://HOST:PORT` (TLS 1.3, certificates at both
  * ends), `unix:///PATH` (a socket of mode 0600), `ws://HOST:PORT/`. Listening, port 0 takes any
- * that is free. Plain bytes beyond this host are refused unless `isPlainAllowed`; so is a web page
- * of another host over ws://. A dial over tls:// resolves before the other end has looked at our
- * certificate: a link whose certificate it does not take is closed soon after.
+ * that is free. Who cannot be dialed, such as a page, connects to `ws://HOST:PORT/await/NAME` of a
+ * listener of this door, and is dialed as `await://NAME`. Plain bytes beyond this host are refused
+ * unless `isPlainAllowed`; so is a web page of another host over ws://. A dial over tls:// resolves
+ * before the other end has looked at our certificate: a link whose certificate it does not take is
+ * closed soon after.
  */
 export function nodeLinks(options: NodeLinkOptions = {}): LinkDoor {
   const { tls, isPlainAllowed = false, dialMs = DIAL_MS } = options;
@@ -179,8 +183,11 @@ export function nodeLinks(options: NodeLinkOptions = {}): LinkDoor {
     if (address.scheme !== "unix" && !isPlainAllowed) checkPlain(address);
     return address;
   };
+  const room = new WaitingRoom();
   return {
     async dial(text) {
+      const name = awaitedName(text);
+      if (name !== null) return room.dial(name, dialMs);
       const address = place(text, false);
       if (address.scheme !== "ws") return dialSocket(address, dialMs, tls);
       return (await webSockets()).dialWebSocket(address, dialMs);
@@ -188,7 +195,8 @@ export function nodeLinks(options: NodeLinkOptions = {}): LinkDoor {
     async listen(text, onLink) {
       const address = place(text, true);
       if (address.scheme !== "ws") return listenSocket(address, options, onLink);
-      return (await webSockets()).listenWebSocket(address, isPlainAllowed, onLink);
+      const isOpen = isPlainAllowed;
+      return (await webSockets()).listenWebSocket(address, { isOpen, room, onLink });
     },
   };
 }

@@ -6,7 +6,9 @@
  * Holds   messages are binary and at most 2 MiB; those sent are at most 1 MiB. Any other closes
  *         the link. Where messages end means nothing.
  */
+import type { Socket } from "node:net";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
+import { awaitAddress, nameInPath } from "../await-name.ts";
 import type { ByteLink, LinkListener } from "../link.ts";
 import { closedLink, Inbox, LinkEnd, messagesOf } from "../link-parts.ts";
 import {
@@ -17,9 +19,11 @@ import {
   listenError,
   type PortAddress,
 } from "./link-address.ts";
+import type { Waiting, WaitingRoom } from "./waiting-room.ts";
 
 /** How long the other end may take to answer that it has heard of the end. */
 const LINGER_MS = 1000;
+const KEEP_ALIVE_MS = 15_000;
 const OPTIONS = { perMessageDeflate: false, maxPayload: 2 << 20 };
 
 class WebSocketLink implements ByteLink {
@@ -121,27 +125,64 @@ function isOwnPage(origin: string | undefined): boolean {
   return isLoopback(host.replace(/^\[|\]$/g, ""));
 }
 
-/** Takes WebSockets, those of web pages of other hosts only if `isOpen`. */
+/** Keeps a WebSocket until somebody dials it; the function closes it if nobody has. */
+function keep(socket: WebSocket, connection: Socket, name: string, room: WaitingRoom): () => void {
+  const leave = () => room.leave(one);
+  const close = () => socket.terminate();
+  const one: Waiting = {
+    name,
+    take: () => {
+      socket.removeAllListeners();
+      return new WebSocketLink(socket, awaitAddress(name));
+    },
+    close,
+  };
+  connection.setKeepAlive(true, KEEP_ALIVE_MS);
+  socket.on("error", close);
+  socket.on("message", close); // it is not its turn
+  socket.on("close", leave);
+  room.come(one);
+  return () => room.leave(one) && close();
+}
+
+/** What a listener does with WebSockets. */
+export interface WebSocketListening {
+  /** Web pages of other hosts may connect. */
+  readonly isOpen: boolean;
+  /** Takes those that want to be dialed. */
+  readonly room: WaitingRoom;
+  readonly onLink: (link: ByteLink) => void;
+}
+
+/** Takes WebSockets at "/" as links, and at "/await/NAME" to be dialed. */
 export function listenWebSocket(
   address: PortAddress,
-  isOpen: boolean,
-  onLink: (link: ByteLink) => void,
+  { isOpen, room, onLink }: WebSocketListening,
 ): Promise<LinkListener> {
   const server = new WebSocketServer({
     ...OPTIONS,
     host: address.host,
     port: address.port,
-    path: "/",
     clientTracking: false,
     // a browser lets any page of the web connect to this host
     verifyClient: ({ origin }: { origin?: string }) => isOpen || isOwnPage(origin),
   });
+  server.shouldHandle = ({ url = "" }) => url === "/" || nameInPath(url) !== null;
   let isClosed = false;
-  server.on("connection", (socket, { socket: { remoteAddress, remotePort } }) => {
+  const leaves = new Set<() => void>();
+  server.on("connection", (socket, { url = "", socket: connection }) => {
     if (isClosed) {
       socket.terminate();
       return;
     }
+    const name = nameInPath(url);
+    if (name !== null) {
+      const leave = keep(socket, connection, name, room);
+      leaves.add(leave);
+      connection.once("close", () => leaves.delete(leave));
+      return;
+    }
+    const { remoteAddress, remotePort } = connection;
     const peer = { ...address, host: remoteAddress ?? "unknown", port: remotePort ?? 0 };
     onLink(new WebSocketLink(socket, addressText(peer)));
   });
@@ -155,6 +196,7 @@ export function listenWebSocket(
         address: addressText({ ...address, port }),
         close: async () => {
           isClosed = true;
+          for (const leave of leaves) leave();
           server.close();
         },
       });
