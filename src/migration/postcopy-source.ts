@@ -45,6 +45,7 @@ export class PageServer {
   #channel: Channel | null = null;
   #sender: PageSender | null = null;
   #next = 0;
+  #isTargetGone = false;
   #outcome: "complete" | "taken" | null = null;
   #wake: () => void = () => {};
 
@@ -95,6 +96,13 @@ export class PageServer {
     this.#sender = new PageSender({ channel, codec, bandwidth, ramPages, counts, isAbsent: true });
   }
 
+  /** The target's process has ended, and what ran in it: nobody will ask for pages. */
+  restarted(): void {
+    this.#isTargetGone = true;
+    this.#channel = null;
+    this.#wake();
+  }
+
   /** The link has come or gone. */
   linkChanged(): void {
     this.#wake();
@@ -110,7 +118,7 @@ export class PageServer {
   async run(): Promise<"complete" | "taken"> {
     while (this.#outcome === null) {
       const isUp = this.#channel !== null && this.#parts.channel() === this.#channel;
-      this.#parts.paused(this.#parts.channel() === null);
+      this.#parts.paused(this.#isTargetGone || this.#parts.channel() === null);
       if (!isUp || this.#missing.count === 0) await this.#stir();
       else await this.#sendSome(this.#sender as PageSender);
     }

@@ -220,7 +220,9 @@ export class RecoveredSession {
       return this.#forget();
     }
     if (name === "go" && this.#last.kind === "owned" && this.#last.fence === fence) {
-      return channel.send("done", undefined, { fence });
+      await channel.send("done", undefined, { fence });
+      // to a source that still has pages it means that nobody will ask for them
+      return this.#speak(channel);
     }
     if (name === "go" || name === "ask") return this.#speak(channel);
   }

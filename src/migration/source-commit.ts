@@ -128,8 +128,11 @@ export class SourceCommit {
     fence: number,
   ): void {
     if (record === null) this.#onWord("unknown", fence, "it knows nothing of it");
-    else if (record.kind === "owned") this.#onWord("done", record.fence, "");
-    else if (record.kind === "lost") this.#onWord("lost", record.fence, "its process ended");
+    else if (record.kind === "owned") {
+      this.#onWord("done", record.fence, "");
+      // one whose process has gone on since would have said "done"
+      if (this.#verdict === "handed-over") this.onRestarted();
+    } else if (record.kind === "lost") this.#onWord("lost", record.fence, "its process ended");
     else if (record.kind === "discarded") this.#onWord("discarded", record.fence, "");
   }
 
@@ -138,6 +141,8 @@ export class SourceCommit {
 
   /** Under post-copy. */
   onPages: (name: "fetch" | "missing" | "complete", body: Uint8Array) => void = () => {};
+  /** The target runs no more: its process is another one, which has the record alone. */
+  onRestarted: () => void = () => {};
   /** A link has come, or gone. */
   onLink: () => void = () => {};
 

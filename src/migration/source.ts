@@ -441,6 +441,7 @@ export class SourceSession implements MigrationSession {
     this.#server = server;
     commit.onPages = (name, body) => server.message(name, body);
     commit.onLink = () => server.linkChanged();
+    commit.onRestarted = () => server.restarted();
     return server.missing.bytes.slice();
   }
 
@@ -491,7 +492,8 @@ export class SourceSession implements MigrationSession {
     this.#log.enter("cleanup");
     const isHere = !machine.isDisposed && machine.state !== "terminated";
     if (isHere) machine.mover.remain(reason);
-    if (outcome === "lost") await this.#forget(journal);
+    // a target that runs it without its pages is told the same by who knows nothing of it
+    if (outcome === "lost" || this.#server !== null) await this.#forget(journal);
     return isHere
       ? { kind: "taken-back", machine: "at-source", reason }
       : { kind: "lost", machine: "nowhere", reason: `${reason}, and it was ended here` };

@@ -40,11 +40,12 @@ export function drawFaults(random: Random): Faults {
     cancelAt: random.chance(10) ? random.between(1, CHUNKS) : null,
     latencyMs: random.pick([0, 0, 1, 4, 30]),
     downtimeLimitMs: random.pick([300, 300, 300, 5]),
+    isPostcopy: random.chance(40),
   };
 }
 
 /** True when nothing keeps the machine from arriving. */
-function isFaultless({ downtimeLimitMs, latencyMs, ...faults }: Faults): boolean {
+function isFaultless({ downtimeLimitMs, latencyMs, isPostcopy: _, ...faults }: Faults): boolean {
   const { link, kill, disk, crash, cancelAt } = faults;
   const hasFault = [link, kill, disk, crash, cancelAt].some((fault) => (fault ?? null) !== null);
   return !hasFault && downtimeLimitMs === 300 && (latencyMs ?? 0) < 10;

@@ -45,10 +45,14 @@ async function atEveryStep(
   return tally;
 }
 
-for (const fault of LINK_FAULTS) {
-  test(`every message: ${fault}; exactly one machine runs when the ends can talk again`, async () => {
+for (const [fault, isPostcopy] of LINK_FAULTS.flatMap((one) => [
+  [one, false] as const,
+  [one, true] as const,
+])) {
+  const how = isPostcopy ? "post-copy" : "pre-copy";
+  test(`${how}, every message: ${fault}; exactly one runs when the ends can talk again`, async () => {
     const tally = await atEveryStep(
-      (at) => ({ link: { at, fault } }),
+      (at) => ({ link: { at, fault }, isPostcopy }),
       (world) => world.sends,
     );
     const classes = Object.keys(tally).filter((one) => one !== "at-target" && one !== "at-source");
@@ -58,24 +62,32 @@ for (const fault of LINK_FAULTS) {
 
 for (const process of ["a", "b"] as const) {
   const name = process === "a" ? "source" : "target";
-  for (const afterMs of [0, 1]) {
-    test(`every message: the ${name} is killed, ${afterMs} ms behind it`, async () => {
+  for (const [afterMs, isPostcopy] of [
+    [0, false],
+    [1, false],
+    [0, true],
+    [1, true],
+  ] as const) {
+    const how = isPostcopy ? "post-copy" : "pre-copy";
+    test(`${how}, every message: the ${name} is killed, ${afterMs} ms behind it`, async () => {
       const tally = await atEveryStep(
-        (at) => ({ kill: { at, process, afterMs }, latencyMs: afterMs }),
+        (at) => ({ kill: { at, process, afterMs }, latencyMs: afterMs, isPostcopy }),
         (world) => world.sends,
       );
       const other = name === "source" ? "target" : "source";
       assert.not.ok(`zero: ${other} was killed` in tally, JSON.stringify(tally));
     });
   }
-  test(`every step of the ${name}'s journal fails`, async () => {
-    const tally = await atEveryStep(
-      (at) => ({ disk: { process, at } }),
-      (world) => world.operations[process],
-    );
-    const classes = Object.keys(tally).filter((one) => one !== "at-target" && one !== "at-source");
-    assert.equal(classes, [], JSON.stringify(tally));
-  });
+  for (const isPostcopy of [false, true]) {
+    test(`${isPostcopy ? "post-copy" : "pre-copy"}, every step of the ${name}'s journal fails`, async () => {
+      const tally = await atEveryStep(
+        (at) => ({ disk: { process, at }, isPostcopy }),
+        (world) => world.operations[process],
+      );
+      const faults = Object.keys(tally).filter((one) => one !== "at-target" && one !== "at-source");
+      assert.equal(faults, [], JSON.stringify(tally));
+    });
+  }
 }
 
 test(`never two, in ${RUNS} runs with faults of several kinds at once`, async () => {

@@ -15,8 +15,9 @@ import {
   type Machine,
   MigrationManager,
   type MigrationResult,
-  type MigrationSession,
   nodePlatform,
+  SourceSession,
+  TargetSession,
   VmError,
 } from "../../src/node.ts";
 import type { Platform } from "../../src/platform/contract.ts";
@@ -31,6 +32,8 @@ const MEBIBYTE = 1 << 20;
 const PATIENCE_MS = 120_000;
 /** Between two runs of a machine. */
 const BEAT_MS = 1;
+/** How often the operator looks. */
+const OPERATOR_MS = 100;
 
 const real = nodePlatform();
 
@@ -73,6 +76,8 @@ export interface Faults {
   /** The source's machine is let go on behind the commit: the world has to see that. */
   readonly isTwin?: boolean;
   readonly downtimeLimitMs?: number;
+  /** What is left when it is switched over follows; an operator recovers what was paused. */
+  readonly isPostcopy?: boolean;
 }
 
 /** How a run of the world ended. */
@@ -175,7 +180,9 @@ export class World {
   readonly #processes: Record<"a" | "b", Process>;
   /** Instructions that each machine has run. */
   readonly #ranges = new Map<Machine, { readonly from: number; to: number }>();
-  #session: MigrationSession | null = null;
+  #session: SourceSession | null = null;
+  /** When the operator looked last. */
+  #lookedMs = 0;
   #arrived: Machine | null = null;
   #source: Machine | null = null;
   readonly #killed = new Set<string>();
@@ -320,6 +327,7 @@ export class World {
     const options = { downtimeLimitMs, timeoutMs: 2_000, policy: "cancel" } as const;
     const manager = this.#processes.a.manager as MigrationManager;
     this.#session = await manager.start(machine, "sim:b", options);
+    if (this.#faults.isPostcopy === true) this.#session.convergence.postcopy();
     void this.#session.ended.then((result) => this.log.push(JSON.stringify(result)));
     await this.#settle();
     const outcome = await this.#judge(machine);
@@ -359,10 +367,32 @@ export class World {
       if (crash && crashed?.isAlive === true && crashed.directory.count >= crash.at) {
         if (!this.#killed.has(crash.process)) void this.#kill(crash.process);
       }
+      this.#operate();
       quiet = this.#isSettled ? quiet + 1 : 0;
       const ms = platform.monotonicMs() - began;
       assert.ok(quiet > 0 || ms < PATIENCE_MS, `not settled after ${ms} ms: ${this.#describe()}`);
       platform.advance(Math.max(platform.nextTimerMs ?? BEAT_MS, 0.25));
+    }
+  }
+
+  /** What an operator does about post-copies whose link was lost, or whose target is dead. */
+  #operate(): void {
+    const { platform } = this.#scene;
+    if (platform.monotonicMs() - this.#lookedMs < OPERATOR_MS) return;
+    this.#lookedMs = platform.monotonicMs();
+    for (const { manager } of Object.values(this.#processes)) {
+      for (const session of manager?.sessions ?? []) {
+        if (session.status !== "postcopy-paused") continue;
+        // only who was killed is known to be dead
+        const isAbandoning = session instanceof SourceSession && this.#killed.has("b");
+        if (isAbandoning) {
+          this.log.push("the target is abandoned");
+          if (this.#arrived !== null) this.#ranges.delete(this.#arrived);
+        }
+        if (session instanceof SourceSession)
+          void session.recover({ isAbandoning }).catch(() => {});
+        else if (session instanceof TargetSession) void session.recover().catch(() => {});
+      }
     }
   }
 
@@ -391,6 +421,10 @@ export class World {
     assert.ok(!saysHere || last === machine, `${result?.kind}, and it is not at the source`);
     if (last === undefined) {
       assert.ok(this.#killed.size > 0, "the machine is nowhere, and nobody was killed");
+      if (this.#arrived?.isDisposed === false && this.#arrived.reason === "pages lost") {
+        assert.ok(this.#killed.has("a"), "pages are lost, and nobody lost them");
+        return "zero: source was killed";
+      }
       const who = this.#arrived !== null ? "target" : "source";
       return `zero: ${who} was killed`;
     }
