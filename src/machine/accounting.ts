@@ -14,6 +14,8 @@ export const WEIGHT_DEFAULT = 100;
 export const WEIGHT_MAX = 10_000;
 /** A machine that is capped may use up as much at once as its cap gives it in this time. */
 const BURST_MS = 100;
+/** How often it is looked whether one that has used up what it was allowed may have more. */
+const ALLOWANCE_LOOK_MS = 1;
 /** A slice counts for this much at least, so that turns go round where no time passes. */
 const CHARGE_MS_MIN = 0.01;
 
@@ -38,6 +40,11 @@ export class Share {
   waitedMs = 0;
   cappedMs = 0;
   slices = 0;
+  /**
+   * Milliseconds of the host's time that it may still have, for whoever counts them out to it;
+   * null, by default: as many as it gets.
+   */
+  allowanceMs: number | null = null;
   /** What is left of the cap's burst, as of #filledMs. */
   #creditMs = 0;
   #filledMs: number | null = null;
@@ -70,6 +77,7 @@ export class Share {
 
   /** Milliseconds until the cap lets it run again; 0 at once. */
   blockedMs(nowMs: number): number {
+    if (this.allowanceMs !== null && this.allowanceMs <= 0) return ALLOWANCE_LOOK_MS;
     if (this.#capPercent === null) return 0;
     const rate = this.#capPercent / 100;
     const full = BURST_MS * rate;
@@ -86,6 +94,7 @@ export class Share {
   charge(ms: number): void {
     this.slices++;
     this.usedMs += ms;
+    if (this.allowanceMs !== null) this.allowanceMs -= ms;
     this.#creditMs -= ms;
     this.virtualMs += (Math.max(ms, CHARGE_MS_MIN) * WEIGHT_DEFAULT) / this.#weight;
   }

@@ -384,7 +384,7 @@ export class RunLoop {
     const begin = platform.monotonicMs();
     this.#isInGuest = true;
     try {
-      return runner.slice(this.#sliceSize.slots, target);
+      return runner.slice(this.#sliceSize.slots(this.share.allowanceMs), target);
     } finally {
       this.#isInGuest = false;
       const ms = platform.monotonicMs() - begin;

@@ -5,6 +5,8 @@
  * Holds   the length of a slice is invisible to the guest.
  */
 const SLICE_MS = 4;
+/** Part of a slice that is worth its beginning. */
+const ALLOWED_MIN = 0.1;
 const SLOTS_FIRST = 100_000;
 const SLOTS_MIN = 20_000;
 const SLOTS_MAX = 1_000_000;
@@ -12,10 +14,13 @@ const SLOTS_MAX = 1_000_000;
 /** Of one machine. */
 export class SliceSize {
   #slots = SLOTS_FIRST;
+  #isWhole = true;
 
-  /** Of the next slice. */
-  get slots(): number {
-    return this.#slots;
+  /** Of the next slice, of a machine that may have `allowanceMs` more; null for any. */
+  slots(allowanceMs: number | null): number {
+    this.#isWhole = allowanceMs === null || allowanceMs >= SLICE_MS;
+    if (allowanceMs === null || this.#isWhole) return this.#slots;
+    return Math.ceil(this.#slots * Math.max(ALLOWED_MIN, allowanceMs / SLICE_MS));
   }
 
   /**
@@ -26,6 +31,6 @@ export class SliceSize {
     const slots = this.#slots;
     if (ms > SLICE_MS) {
       this.#slots = Math.max(SLOTS_MIN, Math.floor((slots * SLICE_MS) / ms));
-    } else if (ms < SLICE_MS / 2) this.#slots = Math.min(SLOTS_MAX, slots * 2);
+    } else if (this.#isWhole && ms < SLICE_MS / 2) this.#slots = Math.min(SLOTS_MAX, slots * 2);
   }
 }

@@ -33,6 +33,11 @@ export class Bandwidth {
   #breathMs = 0;
   #spanBytes = 0;
   #spanMs = 0;
+  /** Of the span: waited for the link; spent with other things than sending. */
+  #waitedMs = 0;
+  #elsewhereMs = 0;
+  /** The link was waited for more often than not. */
+  #isLinkBound = false;
   #rate: number | null = null;
   /** Settles when it goes on; null while nothing holds it. */
   #hold: { readonly over: Promise<void>; readonly end: () => void } | null = null;
@@ -103,21 +108,33 @@ export class Bandwidth {
     this.#breathMs = this.#platform.monotonicMs();
   }
 
-  /** So many bytes have left. */
-  left(bytes: number): void {
+  /**
+   * So many bytes have left; since the last ones the link was waited for, and other things than
+   * sending took the host's time, for so long.
+   */
+  left(bytes: number, waitedMs = 0, elsewhereMs = 0): void {
     this.#spanBytes += bytes;
+    this.#waitedMs += waitedMs;
+    this.#elsewhereMs += elsewhereMs;
     if (this.#spanBytes < SPAN_BYTES) return;
     const nowMs = this.#platform.monotonicMs();
-    const rate = this.#spanBytes / Math.max(0.01, nowMs - this.#spanMs);
+    const ms = Math.max(0.01, nowMs - this.#spanMs - this.#elsewhereMs);
+    const rate = this.#spanBytes / ms;
+    this.#isLinkBound = this.#waitedMs > ms / 2;
     this.#rate = this.#rate === null ? rate : this.#rate * (1 - NEWEST) + rate * NEWEST;
+    this.#begin(nowMs);
+  }
+
+  #begin(nowMs: number): void {
     this.#spanBytes = 0;
+    this.#waitedMs = 0;
+    this.#elsewhereMs = 0;
     this.#spanMs = nowMs;
   }
 
   /** Nothing is sent for a while: that is no measure of the link. */
   pause(): void {
-    this.#spanBytes = 0;
-    this.#spanMs = 0;
+    this.#begin(0);
   }
 
   /** Bytes per millisecond that left lately; null before the first megabyte. */
@@ -125,9 +142,10 @@ export class Bandwidth {
     return this.#rate;
   }
 
-  /** True when the link is known to be slower than that. */
+  /** True when the link is known to be slower than that: we wait for it. */
   isSlow(bytesPerMs: number): boolean {
     const limit = Math.min(this.#limit ?? Infinity, this.#over?.limit ?? Infinity) / 1000;
-    return limit < bytesPerMs || (this.#rate !== null && this.#rate < bytesPerMs);
+    if (limit < bytesPerMs) return true;
+    return this.#isLinkBound && this.#rate !== null && this.#rate < bytesPerMs;
   }
 }

@@ -55,7 +55,7 @@ export interface MigrateOptions {
   readonly downtimeLimitMs?: number;
   /** Bytes per second on the link; null (default) for no limit. */
   readonly bandwidth?: number | null;
-  /** When it has not converged after `timeoutMs`: default "throttle". */
+  /** When it has not converged after `timeoutMs`: default "throttle", which begins earlier. */
   readonly policy?: Policy;
   /** Milliseconds after which the policy is applied; by default 30 000. */
   readonly timeoutMs?: number;

@@ -12,6 +12,7 @@
 import type { PageCodec } from "../core/page-codec.ts";
 import type { RetainedRoot } from "../core/root.ts";
 import { VmError } from "../errors.ts";
+import type { Platform } from "../platform/contract.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import type { Channel } from "./channel.ts";
 import { PageBits } from "./page-bits.ts";
@@ -23,6 +24,7 @@ const CHUNK_PAGES = 64;
 
 /** What a server is made with. */
 export interface PageServerParts {
+  readonly platform: Platform;
   /** Of the switch-over. */
   readonly root: RetainedRoot;
   readonly ramPages: number;
@@ -92,8 +94,9 @@ export class PageServer {
     this.#channel = channel;
     this.#asked = [];
     this.#next = 0;
-    const { codec, bandwidth, ramPages, counts } = this.#parts;
-    this.#sender = new PageSender({ channel, codec, bandwidth, ramPages, counts, isAbsent: true });
+    const { platform, codec, bandwidth, ramPages, counts } = this.#parts;
+    const parts = { platform, channel, codec, bandwidth, ramPages, counts };
+    this.#sender = new PageSender({ ...parts, usedMs: () => 0, isAbsent: true });
   }
 
   /** The target's process has ended, and what ran in it: nobody will ask for pages. */

@@ -10,6 +10,7 @@
 import type { PageCodec } from "../core/page-codec.ts";
 import type { RetainedRoot } from "../core/root.ts";
 import { VmError } from "../errors.ts";
+import type { Platform } from "../platform/contract.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import type { Channel } from "./channel.ts";
 import { PageHashes } from "./page-hashes.ts";
@@ -65,10 +66,13 @@ class Trial {
 
 /** What a sender needs. */
 export interface PageSenderParts {
+  readonly platform: Platform;
   readonly channel: Channel;
   readonly codec: PageCodec;
   readonly bandwidth: Bandwidth;
   readonly ramPages: number;
+  /** What the guest has had of this host so far, ms: a link is not slow because of that. */
+  readonly usedMs: () => number;
   /** Where it is counted; by default anew. */
   readonly counts?: MemoryCounts;
   /** The target has none of the pages, and takes them for absent, not for zeros. */
@@ -87,11 +91,15 @@ export class PageSender {
   /** Where the last piece ends in the arena; 0 when it is not of there. */
   #end = 0;
   #flights: Promise<void>[] = [];
+  /** Since bytes left last: waited for the link; what the guest had had by then. */
+  #waitedMs = 0;
+  #usedMs: number;
   readonly #deltas = new Trial();
   readonly #packs = new Trial();
 
   constructor(parts: PageSenderParts) {
     this.#parts = parts;
+    this.#usedMs = parts.usedMs();
     this.counts = parts.counts ?? { bytes: 0, normal: 0, zero: 0, same: 0, delta: 0, lz4: 0 };
     this.hashes = new PageHashes(parts.ramPages);
     const hash = parts.codec.hash(new Uint8Array(PAGE_BYTES)).slice();
@@ -223,11 +231,18 @@ export class PageSender {
     this.#pieceBytes = 0;
     this.#end = 0;
     this.counts.bytes += bytes;
+    const { platform, usedMs } = this.#parts;
     await bandwidth.take(bytes);
+    const [beganMs, usedBefore] = [platform.monotonicMs(), usedMs()];
     while (this.#flights.length >= FLIGHTS_MAX) await this.#flights[0];
+    const waitedMs = platform.monotonicMs() - beganMs - (usedMs() - usedBefore);
+    this.#waitedMs += Math.max(0, waitedMs);
     const flight: Promise<void> = channel.send("pages", control, { data }).then(() => {
       this.#flights = this.#flights.filter((one) => one !== flight);
-      bandwidth.left(bytes);
+      const nowUsed = usedMs();
+      bandwidth.left(bytes, this.#waitedMs, nowUsed - this.#usedMs);
+      this.#usedMs = nowUsed;
+      this.#waitedMs = 0;
     });
     flight.catch(() => {}); // whoever waits for it, or for the next one, is told
     this.#flights.push(flight);

@@ -16,6 +16,7 @@ import { gather } from "../snapshot/track.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import type { Channel } from "./channel.ts";
 import type { DiskWay } from "./contract.ts";
+import type { Standing } from "./convergence.ts";
 import { BlockSender, changedBytes } from "./disks.ts";
 import type { Downtime } from "./downtime.ts";
 import { decodeJson, encodeJson } from "./messages.ts";
@@ -26,6 +27,8 @@ import { type MemoryCounts, PageSender } from "./source-memory.ts";
 
 /** Sections and what surrounds them, as counted for a prediction. */
 const SECTION_BYTES = 100_000;
+/** A guest has had so much of the host before it is judged by what it wrote meanwhile. */
+const SAMPLE_MS = 2;
 /** How often it is looked whether a guest has rebooted. */
 const REBOOT_MS = 2;
 
@@ -58,12 +61,18 @@ export class SourceRounds {
   #left: Uint32Array = new Uint32Array(0);
   #sending = 0;
   #round = 0;
+  /** When the round began, and what the guest had had of the host by then. */
+  #beganMs = 0;
+  #usedMs = 0;
+  /** Pages that the guest writes a millisecond, as its first slice in the round showed. */
+  #dirtyPerMs: number | null = null;
 
   constructor(parts: RoundsParts) {
-    const { channel, codec, bandwidth, machine } = parts;
+    const { platform, channel, codec, bandwidth, machine } = parts;
     this.#parts = parts;
     const { ramPages } = machine.config;
-    this.#pages = new PageSender({ channel, codec, bandwidth, ramPages });
+    const usedMs = () => machine.share.usedMs;
+    this.#pages = new PageSender({ platform, channel, codec, bandwidth, ramPages, usedMs });
     this.#blocks = new BlockSender({ channel, codec, bandwidth });
     this.#dirty = machine.view.openLog();
   }
@@ -99,11 +108,36 @@ export class SourceRounds {
 
   /** What a switch-over now would take, ms. */
   get expectedMs(): number {
-    const { machine, downtime, ways } = this.#parts;
-    const { disks } = machine.devices;
-    const blocks = changedBytes(disks, this.#marks() ?? [], ways);
-    return downtime.predict(this.#dirty.count, SECTION_BYTES + blocks);
+    return this.#parts.downtime.predict(this.#dirty.count, this.#otherBytes);
   }
+
+  /** For who decides whether it is time. */
+  get pace(): Pick<Standing, "expectedMs" | "pages" | "pageMs" | "restMs" | "dirtyPerMs"> {
+    const { downtime } = this.#parts;
+    this.#sample();
+    return {
+      expectedMs: this.expectedMs,
+      pages: this.#dirty.count,
+      pageMs: downtime.pageMs,
+      restMs: downtime.predict(0, this.#otherBytes),
+      dirtyPerMs: Math.max(1, this.#dirtyPerMs ?? 1),
+    };
+  }
+
+  get #otherBytes(): number {
+    const { machine, ways } = this.#parts;
+    return SECTION_BYTES + changedBytes(machine.devices.disks, this.#marks() ?? [], ways);
+  }
+
+  /** Later on what the guest writes is what it has written already. */
+  #sample(): void {
+    const usedMs = this.#parts.machine.share.usedMs - this.#usedMs;
+    if (this.#isSampled || usedMs < SAMPLE_MS) return;
+    this.#isSampled = true;
+    this.#dirtyPerMs = this.#dirty.count / usedMs;
+  }
+
+  #isSampled = false;
 
   /** As the machine is now, or once a reboot that is under way has loaded what it loads. */
   async capture(): Promise<MachineCapture> {
@@ -127,19 +161,24 @@ export class SourceRounds {
 
   /** Sends what changed since the last round; the capture is the last one from then on. */
   async send(capture: MachineCapture): Promise<number> {
-    const { log, downtime, check } = this.#parts;
+    const { log, machine, platform } = this.#parts;
     const sender = this.#pages;
+    const check = () => {
+      this.#sample();
+      this.#parts.check();
+    };
     const before = this.#last;
     try {
       const taken = this.#take();
       const pages = before === null ? gather(capture.root.pages()) : taken;
       this.#round++;
+      this.#beganMs = platform.monotonicMs();
+      this.#usedMs = machine.share.usedMs;
+      this.#isSampled = false;
       log.round(pages.length);
       this.#sending = pages.length;
       if (before === null && this.#parts.isOffering) await this.#offer(capture, pages);
-      const bytesBefore = sender.counts.bytes;
       await sender.send(capture.root, before?.root ?? null, pages, check);
-      downtime.tellRound(pages.length, sender.counts.bytes - bytesBefore);
       await this.#sendBlocks(capture);
       this.#sending = 0;
       this.#last = capture;
@@ -197,7 +236,7 @@ export class SourceRounds {
     pages: number,
     onStop: (stop: (reason: string) => void) => void,
   ): Promise<void> {
-    const { commit, downtime, channel } = this.#parts;
+    const { commit, downtime, channel, platform } = this.#parts;
     const round = this.#round;
     const answer = new Promise<void>((resolve, reject) => {
       onStop((reason) => reject(new VmError("aborted", reason)));
@@ -214,6 +253,7 @@ export class SourceRounds {
       await channel.send("roundEnd", body);
       await answer;
     });
+    downtime.tellRound(pages, platform.monotonicMs() - this.#beganMs);
     onStop(() => {});
   }
 

@@ -94,7 +94,7 @@ export class SourceSession implements MigrationSession {
     this.bandwidth = new Bandwidth(platform, parts.bandwidth);
     this.bandwidth.limit = options.bandwidth ?? null;
     this.convergence = new Convergence(machine.share, options);
-    this.#downtime = new Downtime(platform, this.bandwidth);
+    this.#downtime = new Downtime(platform, () => machine.share.usedMs);
     this.#log = new SessionLog(platform);
     this.ended = this.#run().then((result) => {
       this.#result = result;
@@ -342,6 +342,7 @@ export class SourceSession implements MigrationSession {
       if (rounds.last !== null && this.#isTime(rounds)) return;
       const { platform } = this.#parts;
       const beganMs = platform.monotonicMs();
+      this.convergence.beginRound();
       await rounds.acknowledged(await rounds.send(await rounds.capture()), onStop);
       const leftMs = ROUND_MS_MIN - (platform.monotonicMs() - beganMs);
       if (leftMs > 0) await new Promise<void>((resolve) => platform.after(leftMs, resolve));
@@ -350,11 +351,10 @@ export class SourceSession implements MigrationSession {
 
   /** True when what is left fits into the limit, or the policy says that it is time. */
   #isTime(rounds: SourceRounds): boolean {
-    const { expectedMs } = rounds;
-    this.#log.expect(expectedMs);
+    const { pace } = rounds;
+    this.#log.expect(pace.expectedMs);
     const { totalMs, abandoned } = this.#log;
-    const pages = rounds.remaining.dirty;
-    return this.convergence.isTime({ expectedMs, totalMs, attempts: abandoned.length, pages });
+    return this.convergence.isTime({ ...pace, totalMs, attempts: abandoned.length });
   }
 
   // ---- the switch-over ----
@@ -432,6 +432,7 @@ export class SourceSession implements MigrationSession {
     const { ramPages } = this.machine.config;
     const server = new PageServer(
       {
+        platform: this.#parts.platform,
         ...{ root: capture.root, ramPages, codec: this.#codec as PageCodec },
         ...{ bandwidth: this.bandwidth, counts: rounds.counts, channel: () => commit.channel },
         paused: (isPaused) => this.#log.postcopy(isPaused ? "paused" : "active"),

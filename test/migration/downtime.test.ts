@@ -3,7 +3,6 @@
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Bandwidth } from "../../src/migration/bandwidth.ts";
 import { Downtime } from "../../src/migration/downtime.ts";
 import { SimPlatform } from "../../src/platform/sim/platform.ts";
 
@@ -12,14 +11,14 @@ const ROUNDS = 60;
 
 function make() {
   const platform = new SimPlatform(new Uint8Array());
-  const downtime = new Downtime(platform, new Bandwidth(platform));
+  const downtime = new Downtime(platform, () => 0);
   const took = (what: "journal" | "round-trip", ms: number) => {
     return downtime.time(what, async () => platform.advance(ms));
   };
   const rounds = async () => {
     for (let round = 0; round < ROUNDS; round++) {
       await took("round-trip", 0.2);
-      downtime.tellRound(1, 300);
+      downtime.tellRound(1, 0.3);
     }
   };
   return { downtime, took, rounds };
@@ -47,6 +46,14 @@ test("an attempt that took far longer than it was to", async () => {
   assert.ok(downtime.predict(0, 0) > 500);
   await rounds();
   assert.ok(downtime.predict(0, 0) < 60, `${downtime.predict(0, 0)} ms`);
+});
+
+test("a round that stood still", async () => {
+  const { downtime, rounds } = make();
+  downtime.tellRound(100, 800);
+  assert.ok(downtime.predict(10, 0) > 80);
+  await rounds();
+  assert.ok(downtime.predict(10, 0) < 12, `${downtime.predict(10, 0)} ms`);
 });
 
 test("what has to be sent counts, however long nothing was tried", async () => {
