@@ -18,10 +18,20 @@ import { embedSuite } from "./suites/embed.ts";
 import { forkSuite } from "./suites/fork.ts";
 import { hartSuite } from "./suites/hart.ts";
 import { memorySuite } from "./suites/memory.ts";
+import { migrationSuite } from "./suites/migration.ts";
 import { snapshotSuite } from "./suites/snapshot.ts";
 import { MissingTool, qemuVersion } from "./toolchain.ts";
 
-const SUITES = ["hart", "boot", "embed", "core", "memory", "fork", "snapshot"] as const;
+const SUITES = [
+  "hart",
+  "boot",
+  "embed",
+  "core",
+  "memory",
+  "fork",
+  "snapshot",
+  "migration",
+] as const;
 type Suite = (typeof SUITES)[number];
 
 const USAGE = `usage: npm run bench -- [SUITE]... [--pairs N] [--minutes N] [--only RE] [--json]
@@ -95,13 +105,14 @@ function debianOrNull(): LinuxGuest | null {
 }
 
 async function results({ suites, plan }: Request, progress: Progress): Promise<CaseResult[]> {
-  const guest = suites.some((suite) => suite !== "core" && suite !== "memory")
+  const guest = suites.some((suite) => !["core", "memory", "migration"].includes(suite))
     ? debianOrNull()
     : null;
   const all: CaseResult[] = [];
   for (const suite of suites) {
     if (suite === "core") all.push(...(await coreSuite(plan, progress)));
     if (suite === "memory") all.push(...(await memorySuite(plan, progress)));
+    if (suite === "migration") all.push(...(await migrationSuite(plan, progress)));
     if (suite === "snapshot" && guest) all.push(...(await snapshotSuite(guest, plan, progress)));
     if (suite === "fork" && guest) all.push(...(await forkSuite(guest, plan, progress)));
     if (suite === "embed") all.push(...(await embedSuite(guest, plan, progress)));

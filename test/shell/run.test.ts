@@ -146,7 +146,7 @@ test("2 for a wrong command line, 1 for anything else, with one line that says w
   const odd = file("odd.img", new Uint8Array(1000));
   const cut = file("cut.elf", readFileSync(spinning).subarray(0, 100));
   const cases: readonly [readonly string[], number, RegExp][] = [
-    [["jump"], 2, /"jump".*run, guest/],
+    [["jump"], 2, /"jump".*run, receive, guest/],
     [["run"], 2, /FILE/],
     [["run", spinning, "--harts", "9"], 2, /"9"/],
     [["guest", "prepare", "plan9"], 2, /"plan9".*debian/],
