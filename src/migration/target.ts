@@ -312,7 +312,10 @@ export class TargetSession implements MigrationSession, Receiver {
       ...{ view, codec: pages.codec },
       fetch: (wanted) => void this.#say("fetch", fetchBody(wanted)),
       short: () => this.#missLater(),
-      over: () => void this.#completed(),
+      over: () => {
+        // one that is disposed before it is ours was not completed by that
+        if (this.#standing === "owned") void this.#completed();
+      },
     };
     const remote = new RemotePages(owner, bits);
     for (const [first, count] of remote.missing.runs()) {
