@@ -30,24 +30,27 @@ export const sharedMs = () => performance.timeOrigin + performance.now();
 
 async function main(): Promise<void> {
   const host = await Host.create({ machinesMax: 70 });
-  const machines = new Set<Machine>();
+  /** Each with its run. */
+  const machines = new Map<Machine, Promise<unknown>>();
   const manager = await MigrationManager.create({
     host,
     door: nodeLinks(),
     arrived: (machine) => {
-      machines.add(machine);
       const stop = machine.console.onOutput(() => {
         stop();
         tell({ is: "spoke", name: machine.name, atMs: sharedMs() });
       });
-      void machine.run().catch(() => {});
+      machines.set(
+        machine,
+        machine.run().catch(() => {}),
+      );
     },
   });
   const { address } = await manager.listen("tcp://127.0.0.1:0");
   tell({ is: "listening", address });
   process.on("message", (order: WorkerOrder) => {
     if (order.do === "clear") {
-      for (const machine of machines) machine.dispose();
+      for (const machine of machines.keys()) machine.dispose();
       machines.clear();
       tell({ is: "done" });
     } else void back(order.address, order.pages);
@@ -55,8 +58,9 @@ async function main(): Promise<void> {
   process.on("disconnect", () => process.exit(0));
 
   async function back(to: string, pages: number): Promise<void> {
-    const [machine] = machines;
+    const [[machine, run]] = machines;
     machine.stop();
+    await run;
     const bytes = new Uint8Array(PAGE_BYTES);
     for (let page = 0; page < pages; page++) {
       crypto.getRandomValues(bytes);
