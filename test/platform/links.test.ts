@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -18,6 +18,7 @@ import {
   type VmError,
 } from "../../src/node.ts";
 import type { ByteLink, LinkDoor } from "../../src/platform/link.ts";
+import { SocketLink, withBuffer } from "../../src/platform/node/socket-link.ts";
 import { SimNet } from "../../src/platform/sim/links.ts";
 import { SimPlatform } from "../../src/platform/sim/platform.ts";
 import { OPENSSL, testNeeding } from "../helpers/need.ts";
@@ -231,6 +232,28 @@ async function waitAt(listener: string, path: string) {
   });
   return { socket, over };
 }
+
+test("a socket that was accepted reads into one buffer, as one that was dialed does", async () => {
+  const server = createServer({ pauseOnConnect: true });
+  const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const dialed = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const { socket, buffer } = withBuffer(await accepted);
+  server.close();
+  assert.ok(buffer, "this Node holds the connection elsewhere");
+  const link = new SocketLink(socket, "peer", buffer);
+  const memories = new Set<ArrayBufferLike>();
+  const closed = new Promise<string>((resolve) => link.onClose(resolve));
+  let sum = 0;
+  link.onBytes((bytes) => {
+    memories.add(bytes.buffer);
+    for (const byte of bytes) sum += byte;
+  });
+  dialed.end(new Uint8Array(3 << 20).fill(1));
+  await closed;
+  assert.is(sum, 3 << 20);
+  assert.is(memories.size, 1);
+});
 
 test("await: who waits by a name is dialed by it, once, the newest first", async () => {
   const door = nodeLinks({ dialMs: 50 });

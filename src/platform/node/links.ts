@@ -25,7 +25,7 @@ import {
   type PortAddress,
   parseAddress,
 } from "./link-address.ts";
-import { ReadBuffer, SocketLink } from "./socket-link.ts";
+import { ReadBuffer, SocketLink, withBuffer } from "./socket-link.ts";
 import { listenUnix, socketAddress } from "./unix-socket.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
@@ -145,7 +145,11 @@ async function listenSocket(
     }
     const { remoteAddress: host = "unknown", remotePort: port = 0 } = socket;
     const peer = address.scheme === "unix" ? address : { ...address, host, port };
-    onLink(new SocketLink(socket, addressText(peer), null));
+    if (isTls) onLink(new SocketLink(socket, addressText(peer), null));
+    else {
+      const read = withBuffer(socket);
+      onLink(new SocketLink(read.socket, addressText(peer), read.buffer));
+    }
   });
   if (address.scheme === "unix") {
     const door = await listenUnix(server, address.path);

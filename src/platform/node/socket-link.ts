@@ -4,11 +4,10 @@
  * Owns    the socket.
  * Used by links.ts.
  * Holds   pieces are handed to the kernel as they are, many in one call, and nothing is copied;
- *         `send` resolves when the kernel has them. A socket that was dialed reads into one buffer,
- *         2 to 4 times as fast as Node's pieces of 64 KiB, which are all that one that was accepted
- *         can have.
+ *         `send` resolves when the kernel has them. A socket reads into one buffer, 2 to 4 times as
+ *         fast as Node's pieces of 64 KiB.
  */
-import type { OnReadOpts, Socket } from "node:net";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import type { ByteLink } from "../link.ts";
 import { closedLink, Inbox, LinkEnd } from "../link-parts.ts";
 
@@ -17,7 +16,7 @@ const LINGER_MS = 1000;
 const KEEP_ALIVE_MS = 15_000;
 const READ_BYTES = 1 << 20;
 
-/** What a dialed socket reads into, before there is a link: the options of `connect`. */
+/** What a socket reads into, before there is a link: the options of `connect`. */
 export class ReadBuffer {
   readonly options: OnReadOpts = {
     buffer: new Uint8Array(READ_BYTES),
@@ -25,6 +24,22 @@ export class ReadBuffer {
   };
   /** False stops the reading. */
   take: (bytes: Uint8Array) => boolean = () => false;
+}
+
+/**
+ * A socket that was accepted, and is read by nobody yet, made anew with a buffer. Node takes one
+ * only where it makes the socket, so another one gets the connection, as Node hands it from process
+ * to process. A Node that does not hold it there leaves the socket as it is, and `buffer` null.
+ */
+export function withBuffer(accepted: Socket): { socket: Socket; buffer: ReadBuffer | null } {
+  const owner = accepted as unknown as { _handle?: object | null };
+  const handle = owner._handle;
+  if (typeof handle !== "object" || handle === null) return { socket: accepted, buffer: null };
+  const buffer = new ReadBuffer();
+  owner._handle = null;
+  accepted.destroy();
+  const options = { handle, onread: buffer.options, pauseOnCreate: true };
+  return { socket: new Socket(options as SocketConstructorOpts), buffer };
 }
 
 /** A connected socket as a link. */
